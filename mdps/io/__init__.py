@@ -1,0 +1,28 @@
+"""Reading and writing models: gymnasium tables and the file formats that other programs use.
+
+`mdps.io.load_model("gym:FrozenLake8x8-v1")`, `load_model("domino(8, 9/10)")` or `load_model("model.json")` reads whatever the text names;
+`mdps.io.save(mdp, "model.npz")` writes the format that the file's ending asks for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    **dict.fromkeys(("from_gymnasium",), "gym_tables"),
+    **dict.fromkeys(("FORMATS", "load", "load_model", "save"), "load"),
+    **dict.fromkeys(("read_csv", "write_csv"), "transition_list"),
+    **dict.fromkeys(("from_json", "read_json", "read_npz", "to_json", "write_json", "write_npz"), "native"),
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"mdps.io.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'mdps.io' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,29 @@
+"""Named instances: each with its source, its parameters and, where it is known, its optimum in exact rationals.
+
+`mdps.zoo.domino(8, "9/10")` builds a model, `zoo.load("domino(8, 9/10)")` does so from text, `zoo.names()` lists what there is and
+`zoo.optimum("domino(8, 9/10)")` is V* as rationals.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    **dict.fromkeys(("Entry", "entries", "entry", "load", "names", "optimum", "parse"), "registry"),
+    **dict.fromkeys(("arms", "gravity_well", "plateau"), "bandits"),
+    **dict.fromkeys(("blind", "btpair", "chain", "domino", "loop", "lure", "vanish"), "hard"),
+    **dict.fromkeys(("cliff_walking", "frozen_lake", "gridworld", "taxi"), "grids"),
+    **dict.fromkeys(("forest_management", "machine_replacement", "polytope", "river_swim", "two_state"), "classics"),
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"mdps.zoo.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'mdps.zoo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
