@@ -1,0 +1,55 @@
+"""What is computed on a Markov decision process: exact solvers, policies, policy gradient methods, runs.
+
+Names are loaded when they are first used; `import pgtheory` itself loads numpy and compiles nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy  # noqa: F401  (what every module below needs; nothing heavier is loaded here)
+
+_HOME = {
+    "EntropyNPG": "pgtheory.policy_gradient.entropy_npg",
+    "EntropyPG": "pgtheory.policy_gradient.entropy",
+    "Method": "pgtheory.policy_gradient.method",
+    "MirrorDescent": "pgtheory.policy_gradient.mirror_descent",
+    "NaturalPG": "pgtheory.policy_gradient.natural",
+    "PolicyIteration": "pgtheory.policy_gradient.policy_iteration",
+    "ProjectedPG": "pgtheory.policy_gradient.projected",
+    "SoftmaxPG": "pgtheory.policy_gradient.softmax",
+    "Trajectory": "pgtheory.run",
+    "Undecided": "pgtheory.arithmetic",
+    "certified_run": "pgtheory.policy_gradient.certified",
+    "log_times": "pgtheory.run",
+    "run": "pgtheory.run",
+    "run_batch": "pgtheory.run",
+    "ExactSolution": "pgtheory.exact",
+    "NotConverged": "pgtheory.exact",
+    "Solution": "pgtheory.exact",
+    "action_values": "pgtheory.exact",
+    "advantages": "pgtheory.exact",
+    "batch_optimal": "pgtheory.exact",
+    "occupancy": "pgtheory.exact",
+    "solve": "pgtheory.exact",
+    "solve_exactly": "pgtheory.exact",
+    "state_occupancy": "pgtheory.exact",
+    "state_values": "pgtheory.exact",
+}
+_MODULES = ("arithmetic", "exact", "policies", "policy_gradient")
+__all__ = [*_HOME, *_MODULES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return importlib.import_module(f"pgtheory.{name}")
+    raise AttributeError(f"module 'pgtheory' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

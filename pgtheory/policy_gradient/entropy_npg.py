@@ -1,0 +1,76 @@
+"""Entropy-regularised natural policy gradient for softmax policies.
+
+    theta_+ = (1 - eta tau / (1 - gamma)) theta + eta / (1 - gamma) Q_tau,       Q_tau = r + gamma P V_tau,   V_tau = V of the rewards r - tau log pi
+
+that is pi_+ proportional to pi^(1 - eta tau / (1 - gamma)) exp(eta Q_tau / (1 - gamma)).  At eta = (1 - gamma) / tau it is soft policy iteration.
+Cen, Cheng, Chen, Wei, Chi (2022), equation (18).
+
+The step is Lipschitz in the sup norm of the logits, with |1 - eta tau / (1 - gamma)| + eta gamma / (1 - gamma)^2 max_s E_pi|A_tau| on a convex set, where
+A_tau = Q_tau - tau log pi - V_tau: for a direction u the policy moves by pi (u - E_pi u), the term -tau d(log pi) has mean 0, so V_tau moves by
+(I - gamma P_pi)^-1 E_pi[u A_tau], and Q_tau by gamma P times that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from pgtheory.arithmetic import absolute, log_softmax, lookahead, maximum, policy_values, softmax
+from pgtheory.compiled import kernel
+from pgtheory.kernels import keep_minimum
+from pgtheory.policy_gradient.method import Method, Setting
+
+Array = np.ndarray
+
+
+def plain_step(logits: Array, transitions: Array, rewards: Array, discount: Any, start: Array, step_size: Any, temperature: Any) -> Array:
+    """(1 - eta tau / (1 - gamma)) theta + eta / (1 - gamma) Q_tau."""
+    values = policy_values(softmax(logits), transitions, rewards - temperature * log_softmax(logits), discount)
+    action_values = lookahead(transitions, rewards, discount, values)
+    scale = step_size / (1 - discount)
+    return (1 - scale * temperature) * logits + scale * action_values
+
+
+_step = kernel(plain_step)
+
+
+@kernel
+def _loop(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size, temperature):
+    for b in range(initial.shape[0]):
+        logits, t = initial[b].copy(), 0
+        lowest = softmax(logits)
+        for k in range(times.size):
+            while t < times[k]:
+                logits = _step(logits, transitions[b], rewards[b], discount[b], start[b], step_size[b], temperature[b])
+                t += 1
+                if watch:
+                    keep_minimum(lowest, softmax(logits))
+            records[b, k] = logits
+            if watch:
+                minima[b, k] = lowest
+
+
+@dataclasses.dataclass(frozen=True)
+class EntropyNPG(Method):
+    """Entropy-regularised softmax natural policy gradient.  temperature is tau, in reward units; step_size = (1 - gamma) / tau is soft policy iteration."""
+
+    step_size: Setting
+    temperature: Setting
+    name = "entropy-npg"
+    parameters = "logits"
+    plain_step = staticmethod(plain_step)
+    _loop = staticmethod(_loop)
+
+    def lipschitz(self, problem: Any, settings: tuple[Any, ...], enclosure: Array | None) -> Any:
+        if enclosure is None:
+            return None
+        transitions, rewards, discount, _ = problem
+        step_size, temperature = settings
+        policy = softmax(enclosure)
+        soft_rewards = rewards - temperature * log_softmax(enclosure)
+        values = policy_values(policy, transitions, soft_rewards, discount)
+        advantages = lookahead(transitions, soft_rewards, discount, values) - values[:, None]
+        spread = maximum((policy * absolute(advantages)).sum(axis=1))
+        return abs(1 - step_size * temperature / (1 - discount)) + step_size * discount / ((1 - discount) * (1 - discount)) * spread
