@@ -1,0 +1,61 @@
+"""The catalogue: one module a family, one short block a claim.  `claims()` loads all, `index()` lists them without loading anything heavy."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+from mdps.errors import ModelError, nearest
+
+if TYPE_CHECKING:
+    from proofs_check.claim import Claim
+
+MODULES = ("gradient_theorem", "softmax", "natural_pg", "policy_iteration")
+INDEX = pathlib.Path(__file__).with_name("index.json")
+
+
+@functools.cache
+def claims() -> dict[str, Claim]:
+    """All claims by id, in the order of the catalogue."""
+    from proofs_check.claim import Claim
+
+    found: dict[str, Claim] = {}
+    for module in MODULES:
+        for value in vars(importlib.import_module(f"proofs_check.catalogue.{module}")).values():
+            if isinstance(value, Claim):
+                if value.id in found:
+                    raise ValueError(f"two claims have the id {value.id!r}")
+                found[value.id] = value
+    return found
+
+
+def get_claim(identifier: str) -> Claim:
+    """The claim of that id; raises ModelError naming the nearest ones."""
+    known = claims()
+    if identifier not in known:
+        raise ModelError(f"unknown claim {identifier!r}.{nearest(identifier, list(known))} `pgtheory claims` lists all")
+    return known[identifier]
+
+
+def index() -> list[dict[str, Any]]:
+    """Id, title, family, source and counts of every claim, read from a generated file so that listing loads no mathematics."""
+    return json.loads(INDEX.read_text())
+
+
+def build_index() -> list[dict[str, Any]]:
+    """What `index.json` must hold: a test compares them, `pgtheory claims --rebuild-index` writes it."""
+    return [
+        {
+            "id": claim.id,
+            "title": claim.title,
+            "family": claim.family,
+            "source": claim.source.key,
+            "where": claim.source.where,
+            "forms": [form.name for form in claim.forms],
+            "controls": [control.name for control in claim.controls],
+        }
+        for claim in claims().values()
+    ]

@@ -1,0 +1,37 @@
+"""Policy iteration.  Derivation: docs/theory/policy_iteration.md"""
+
+from pgtheory.policy_gradient import PolicyIteration
+from proofs_check import quantities as q
+from proofs_check.claim import Claim, Control, Form, Source
+from proofs_check.domains import random_mdps
+from proofs_check.instances import HARD, LARGE, REAL, SMALL
+from proofs_check.statement import equal
+
+policy_iteration = Claim(
+    id="policy-iteration-monotone-geometric-finite",
+    title="Policy iteration: monotone, geometric, finite",
+    source=Source("howard1960dynamic", where="chapter 4; Bertsekas (2012), volume II, section 2.3", version="textbook"),
+    domain=random_mdps(policy="deterministic", mu="any", rho="mu", rewards=None, max_states=3, max_actions=3),
+    process=PolicyIteration(),
+    horizon=12,
+    forms=[
+        Form("geometric", q.gap_sup <= q.gamma**q.T * q.gap_sup_0),
+        Form("better than a Bellman backup", q.next_state_values >= q.bellman_values),
+        Form("backup improves", q.bellman_values >= q.state_values),
+        Form("finite", equal(q.gap_sup_end, 0), horizon=27),
+    ],
+    negative_controls=[
+        Control(
+            "gamma^(4t)",
+            q.gap_sup <= q.gamma ** (4 * q.T) * q.gap_sup_0,
+            because="optimality may travel one state per improvement, so early steps gain no more than a Bellman backup",
+        ),
+        Control(
+            "one step suffices",
+            equal(q.gap_sup_end, 0),
+            horizon=1,
+            because="the policy that is greedy for the start policy's values need not be optimal",
+        ),
+    ],
+    instances=SMALL + HARD + REAL + LARGE,
+)

@@ -1,0 +1,200 @@
+"""Softmax policy gradient with exact gradients: curvature, gradient domination, rates from both sides.  Derivation: docs/theory/softmax_smoothness.md, docs/theory/softmax_rates.md"""
+
+from sympy import Rational, sqrt
+
+from pgtheory.policy_gradient import SoftmaxPG
+from proofs_check import quantities as q
+from proofs_check.claim import Claim, Control, Form, Source
+from proofs_check.domains import Between, bandits, random_mdps
+from proofs_check.instances import BANDITS, HARD, REAL, SMALL
+from proofs_check.quantities import gap
+
+MEI = "mei2020global"
+AGARWAL = "agarwal2021theory"
+MEI_VERSION, AGARWAL_VERSION = "arXiv:2005.06392v3", "arXiv:1908.00261v5"
+
+smoothness = Claim(
+    id="softmax-smoothness-sharp",
+    title="Softmax values are smooth: 8/(1-gamma)^3 as printed, 1/(2(1-gamma)^2) derived",
+    source=Source(AGARWAL, where="Lemma D.4; Mei et al. (2020), Lemmas 2 and 7; the order also in Yuan, Gower, Lazaric (2022)", version=AGARWAL_VERSION),
+    domain=random_mdps(mu="any", rho="mu"),
+    forms=[
+        Form("derived", q.hessian_norm <= 1 / (2 * (1 - q.gamma) ** 2)),
+        Form("printed", q.hessian_norm <= 8 / (1 - q.gamma) ** 3),
+        Form("bandit derived", q.hessian_norm <= Rational(1, 2), domain=bandits(), instances=BANDITS),
+        Form("bandit printed", q.hessian_norm <= Rational(5, 2), domain=bandits(), instances=BANDITS),
+        Form("gradient", q.gradient_norm <= 1 / (2 * sqrt(2) * (1 - q.gamma) ** Rational(3, 2))),
+    ],
+    negative_controls=[
+        Control(
+            "bandit constant 0.19",
+            q.hessian_norm <= Rational(19, 100),
+            domain=bandits(),
+            instances=BANDITS,
+            because="two arms at p = (3 - sqrt 3)/6 have a Hessian of norm sqrt(3)/9 = 0.19245",
+        ),
+        Control(
+            "no horizon in the constant",
+            q.hessian_norm <= Rational(19245, 100000),
+            because="stay-or-leave at discount g has a Hessian of norm (sqrt(3)/9)/(1-g): curvature grows with the horizon",
+        ),
+        Control(
+            "gradient without horizon",
+            q.gradient_norm <= 1 / (2 * sqrt(2)),
+            because="stay-or-leave at discount g has V = sigmoid(x + log(1-g))/(1-g): its gradient grows with the horizon too",
+        ),
+    ],
+    instances=SMALL,
+    departs="the derived constant 1/(2(1-gamma)^2) is smaller than the printed 8/(1-gamma)^3 by 16/(1-gamma)",
+)
+
+lojasiewicz = Claim(
+    id="softmax-lojasiewicz",
+    title="Softmax gradient domination (non-uniform Lojasiewicz inequality)",
+    source=Source(MEI, where="Lemmas 3 and 8", version=MEI_VERSION),
+    domain=random_mdps(),
+    forms=[
+        Form("mdp", q.gradient_norm >= q.min_optimal_probability * gap(q.rho, q.T) / (sqrt(q.S) * q.mismatch_rho_policy)),
+        Form("bandit", q.gradient_norm >= q.min_optimal_probability * gap(q.mu, q.T), domain=bandits(), instances=BANDITS),
+    ],
+    negative_controls=[
+        Control(
+            "probability of the optimal action dropped",
+            q.gradient_norm >= gap(q.mu, q.T),
+            domain=bandits(),
+            instances=BANDITS,
+            because="where the optimal action is rare the gradient is as small as its probability, and the gap is not",
+        ),
+        Control(
+            "mismatch dropped",
+            q.gradient_norm >= q.min_optimal_probability * gap(q.rho, q.T) / sqrt(q.S),
+            because="states that the policy visits rarely contribute little gradient, and the gap may lie there",
+        ),
+    ],
+    instances=SMALL + HARD,
+    kind="lower",
+)
+
+one_over_t = Claim(
+    id="softmax-mdp-one-over-t",
+    title="Softmax policy gradient converges as 1/t",
+    source=Source(MEI, where="Theorem 4", version=MEI_VERSION),
+    domain=random_mdps(),
+    trivial=1 / (1 - q.gamma),
+    forms=[
+        Form(
+            "derived",
+            gap(q.rho, q.T) <= q.S * q.rho_over_mu * q.mismatch**2 / ((1 - q.gamma) ** 4 * q.c_inf**2 * q.T),
+            process=SoftmaxPG(step_size=q.eta),
+            settings={q.eta: 2 * (1 - q.gamma) ** 2},
+        ),
+        Form(
+            "printed",
+            gap(q.rho, q.T) <= 16 * q.S * q.mismatch**2 * q.inverse_mu / (q.c_inf**2 * (1 - q.gamma) ** 6 * (q.T + 1)),
+            process=SoftmaxPG(step_size=q.eta),
+            settings={q.eta: (1 - q.gamma) ** 3 / 8},
+            departs="c_t is the minimum up to t, which is larger than the printed infimum over the whole run: the statement checked is stronger",
+        ),
+    ],
+    negative_controls=[
+        Control(
+            "c replaced by 1",
+            gap(q.rho, q.T) <= q.S * q.rho_over_mu * q.mismatch**2 / ((1 - q.gamma) ** 4 * q.T),
+            process=SoftmaxPG(step_size=q.eta),
+            settings={q.eta: 2 * (1 - q.gamma) ** 2},
+            because="from a start that hardly ever takes the optimal action the gradient is tiny and the run stands still for as long as one likes",
+        ),
+        Control(
+            "printed form with (1-gamma)^2 for (1-gamma)^6",
+            gap(q.rho, q.T) <= 16 * q.S * q.mismatch**2 * q.inverse_mu / (q.c_inf**2 * (1 - q.gamma) ** 2 * (q.T + 1)),
+            process=SoftmaxPG(step_size=q.eta),
+            settings={q.eta: (1 - q.gamma) ** 3 / 8},
+            horizon=20_000,
+            instances=("arms([1, 0], 9/10)", "arms([1, 0], 19/20)"),
+            because="with a step of (1-gamma)^3/8 one state alone needs 8/(1-gamma)^3 steps to move its logits by a constant",
+        ),
+    ],
+    uses=["softmax-smoothness-sharp", "softmax-lojasiewicz"],
+    instances=SMALL + BANDITS + REAL,
+    departs="the derived form has its own step size 2(1-gamma)^2 and bound",
+)
+
+monotone = Claim(
+    id="softmax-pg-any-step-monotone",
+    title="Softmax policy gradient improves every state, whatever the step size",
+    source=Source("liu2024elementary", where="softmax policy gradient, constant steps", version="Liu, Li, Wei (2024)", text="small steps: Agarwal et al. (2021), Lemma C.2"),
+    domain=random_mdps(mu="any"),
+    process=SoftmaxPG(step_size=q.eta),
+    settings={q.eta: Between(Rational(1, 1000), 1000)},
+    forms=[
+        Form("state values", q.next_state_values >= q.state_values),
+        Form("action values", q.next_action_values >= q.action_values),
+        Form("one step", q.next_policy_advantage >= 0, horizon=1),
+    ],
+    negative_controls=[
+        Control(
+            "first-order gain",
+            q.value_increase_rho >= q.eta * q.gradient_norm**2,
+            domain=random_mdps(mu="any", rho="mu"),
+            because="a step never loses, but it gains less than the first order promises once the value bends down",
+        ),
+        Control(
+            "as good as a Bellman backup",
+            q.next_state_values >= q.bellman_values,
+            because="a short step moves the policy a little, a backup moves it all the way to the best action",
+        ),
+    ],
+    uses=["performance-difference"],
+    instances=SMALL + HARD + REAL,
+    departs="any step size and any start distribution, from the one-step argument in the docs",
+)
+
+RISE = 2 * q.eta * (1 + q.eta / 4)
+MDP_RISE = 2 * q.eta / (1 - q.gamma) ** 2 * (1 + q.eta / (4 * (1 - q.gamma) ** 2)) * q.largest_mismatch**2
+
+
+def _floor(c):  # noqa: ANN001, ANN202
+    """gap_0 (1 - C gap_0) / ((1 - C gap_0) + C gap_0 t)."""
+    slack = 1 - c * gap(q.mu, 0)
+    return gap(q.mu, 0) * slack / (slack + c * gap(q.mu, 0) * q.T)
+
+
+lower_bound = Claim(
+    id="softmax-one-over-t-lower-bound",
+    title="Softmax policy gradient is no faster than 1/t",
+    source=Source(MEI, where="Theorems 9 and 10 (asymptotic, with the reward gap); non-asymptotic form derived", version=MEI_VERSION),
+    domain=bandits(),
+    process=SoftmaxPG(step_size=q.eta),
+    settings={q.eta: Between(Rational(1, 1000), 1)},
+    forms=[
+        Form("bandit", gap(q.mu, q.T) >= _floor(RISE), where=((RISE * gap(q.mu, 0), 1), (0, q.T))),
+        Form(
+            "mdp",
+            gap(q.mu, q.T) >= _floor(MDP_RISE),
+            domain=random_mdps(rho="mu"),
+            horizon=200,
+            where=((MDP_RISE * gap(q.mu, 0), 1), (0, q.T)),
+            settings={q.eta: Between((1 - q.gamma) ** 3 / 100, (1 - q.gamma) ** 3)},
+            instances=SMALL,
+        ),
+    ],
+    negative_controls=[
+        Control(
+            "C halved",
+            gap(q.mu, q.T) >= _floor(RISE / 2),
+            where=((RISE * gap(q.mu, 0) / 2, 1),),
+            because="two arms lose 2 eta gap^2 a step near the optimum: the coefficient of the recursion is 2 eta, not eta",
+        ),
+        Control(
+            "no decay",
+            gap(q.mu, q.T) >= gap(q.mu, 0) * (1 - RISE * gap(q.mu, 0)),
+            where=((RISE * gap(q.mu, 0), 1), (0, q.T)),
+            because="the gap does tend to 0",
+        ),
+    ],
+    uses=["softmax-smoothness-sharp"],
+    trivial=0,
+    instances=BANDITS,
+    kind="lower",
+    departs="holds from the first step on and without the reward gap",
+)

@@ -1,0 +1,263 @@
+"""The command line `pgtheory`.  This file holds commands and options and loads nothing but typer; each command's work is a module of its own.
+
+Results go to stdout, progress and messages to stderr.  Exit status: 0 as expected; 1 a claim was refuted that should hold, or a negative
+control was not; 2 bad usage or input, with one line that says what to do; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from mdps.errors import ModelError
+
+_UsageError = typer.BadParameter.__mro__[1]
+INTERRUPTED = 130
+
+
+class _Commands(typer.core.TyperGroup):
+    """Every failure that is the user's ends in one line on stderr and status 2, never in a traceback."""
+
+    def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> Any:
+        extra["standalone_mode"] = False
+        try:
+            status = super().main(args=args, prog_name="pgtheory", **extra)
+        except _UsageError as error:
+            raise SystemExit(_usage(error)) from None
+        except ModelError as error:
+            raise SystemExit(_fail(str(error))) from None
+        except (typer.Abort, KeyboardInterrupt):
+            typer.echo("interrupted", err=True)
+            raise SystemExit(INTERRUPTED) from None
+        except BrokenPipeError:
+            sys.stderr.close()
+            raise SystemExit(0) from None
+        raise SystemExit(status if isinstance(status, int) else 0)
+
+
+def _usage(error: Any) -> int:
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context else "pgtheory"
+    if not str(error.format_message()).strip() or type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(context.get_help() if context else "", err=True)
+        return 2
+    message = " ".join(error.format_message().replace("Value error, ", "").replace("Input should be", "it should be").split()).rstrip(".")
+    return _fail(f"{message[:1].lower()}{message[1:]}{'' if message.endswith('?') else '.'} `{where} --help` lists what there is")
+
+
+def _fail(message: str) -> int:
+    typer.echo(f"pgtheory: {message}", err=True)
+    return 2
+
+
+app = typer.Typer(
+    name="pgtheory",
+    cls=_Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    help="The theory of policy gradients as software that can be run against itself: verify theorems on real MDPs, solve them, run methods.",
+)
+claims_app = typer.Typer(cls=_Commands, rich_markup_mode=None, help="List the claims, or show one.")
+app.add_typer(claims_app, name="claims", invoke_without_command=True)
+
+
+def main() -> None:
+    """The entry point of the console script."""
+    app()
+
+
+class Budget(str, Enum):
+    """How long a search may take."""
+
+    quick = "quick"
+    standard = "standard"
+    deep = "deep"
+
+
+class Bench(str, Enum):
+    """What can be measured."""
+
+    policy_gradient = "policy-gradient"
+    solvers = "solvers"
+
+
+class SolveMethod(str, Enum):
+    """Ways to solve a model."""
+
+    auto = "auto"
+    policy = "policy"
+    value = "value"
+    modified = "modified"
+
+
+def _known_ids(incomplete: str) -> list[str]:
+    from proofs_check.cli.listing import ids
+
+    return [name for name in ids() if name.startswith(incomplete)]
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A zoo instance such as 'frozen_lake(8)', gym:ID, or a file.")]
+Discount = Annotated[str | None, typer.Option("--discount", metavar="NUMBER", help="Replaces the model's own: 0.99 or 99/100.")]
+
+
+@app.command()
+def verify(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TARGET]...", help="Claim ids, id:form, families, or Python files with claims; all claims if left out.", autocompletion=_known_ids),
+    ] = None,
+    budget: Annotated[Budget, typer.Option(help="How hard to search.")] = Budget.quick,
+    bound: Annotated[str | None, typer.Option(metavar="EXPR", help="Another bound in place of the claim's: 'log(A)/(eta*t)'.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=EXPR", help="Another value for a setting: eta=1/5.")] = None,
+    instance: Annotated[str | None, typer.Option(metavar="MODEL", help="On this model only: a zoo instance, gym:ID, or a file.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same figures, with any number of jobs.")] = 0,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Workers; all cores if left out.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where run.json and the report go; runs/<time> if left out.")] = None,
+    as_json: Json = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Verify again what the store already holds.")] = False,
+    store: Annotated[Path | None, typer.Option(metavar="FILE", help="The evidence store; runs/evidence.sqlite if left out.")] = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no HTML; run.json and counterexamples are written anyway.")] = False,
+) -> None:
+    """Verify claims, and write a report."""
+    from proofs_check.cli.verification import Request, verify_and_report
+
+    request = Request(tuple(targets or ()), budget.value, bound, tuple(settings or ()), instance, seed, jobs, out, as_json, fresh, store, not no_report)
+    raise typer.Exit(verify_and_report(request))
+
+
+@claims_app.callback(invoke_without_command=True)
+def claims(
+    context: typer.Context,
+    as_json: Json = False,
+    rebuild_index: Annotated[bool, typer.Option("--rebuild-index", hidden=True, help="Write index.json from the claims.")] = False,
+) -> None:
+    """List the claims of the catalogue (or show one: `pgtheory claims show ID`)."""
+    if rebuild_index:
+        from proofs_check.cli.listing import rebuild
+
+        rebuild()
+    elif context.invoked_subcommand is None:
+        from proofs_check.cli.listing import print_list
+
+        print_list(None, as_json)
+
+
+@claims_app.command("list")
+def claims_list(
+    family: Annotated[str | None, typer.Argument(metavar="[FAMILY]", help="Only this family.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the claims: id, title, source."""
+    from proofs_check.cli.listing import print_list
+
+    print_list(family, as_json)
+
+
+@claims_app.command("show")
+def claims_show(
+    claim: Annotated[str, typer.Argument(metavar="ID", autocompletion=_known_ids)],
+    as_json: Json = False,
+) -> None:
+    """Show a claim with all that belongs to it."""
+    from proofs_check.cli.listing import print_claim
+
+    print_claim(claim, as_json)
+
+
+@claims_app.command("quantities")
+def claims_quantities(as_json: Json = False) -> None:
+    """List what statements and --bound may use."""
+    from proofs_check.cli.listing import print_quantities
+
+    print_quantities(as_json)
+
+
+@app.command()
+def solve(
+    model: Model,
+    discount: Discount = None,
+    exact: Annotated[bool, typer.Option("--exact", help="In rationals, with a checked certificate of optimality.")] = False,
+    method: Annotated[SolveMethod, typer.Option(help="How to solve it in floats.")] = SolveMethod.auto,
+    tolerance: Annotated[float, typer.Option("--tol", help="How far from V* the values may be, proved.")] = 1e-8,
+    as_json: Json = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write values and policy to .json, .csv or .npz.")] = None,
+) -> None:
+    """Solve a model, with proved bounds."""
+    from proofs_check.cli.models import solve_model
+
+    raise typer.Exit(solve_model(model, discount, exact=exact, method=method.value, tolerance=tolerance, as_json=as_json, out=out))
+
+
+@app.command()
+def run(
+    model: Model,
+    method: Annotated[str, typer.Option(metavar="NAME", help="softmax-pg, natural-pg (or npg), entropy-pg, entropy-npg, projected-pg, mirror-descent, policy-iteration.")],
+    step_size: Annotated[str | None, typer.Option(metavar="NUMBER", help="Step size of the method: 0.1 or 1/10.")] = None,
+    temperature: Annotated[str | None, typer.Option(metavar="NUMBER", help="Weight of the entropy, where the method has one.")] = None,
+    geometry: Annotated[str | None, typer.Option(metavar="NAME", help="Mirror descent: kl or euclidean.")] = None,
+    iterations: Annotated[int, typer.Option(min=1, help="Steps.")] = 1000,
+    discount: Discount = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the gap against the catalogue's bounds: .svg, .png or .pdf.")] = None,
+    as_json: Json = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write times, policies, parameters and values to .npz.")] = None,
+) -> None:
+    """Run a policy gradient method."""
+    from proofs_check.cli.models import run_method
+
+    options = {"step_size": step_size, "temperature": temperature, "geometry": geometry}
+    raise typer.Exit(run_method(model, method, options, iterations, discount=discount, plot=plot, as_json=as_json, out=out))
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A counterexample that `pgtheory verify` wrote.")],
+    as_json: Json = False,
+) -> None:
+    """Check a counterexample again.
+
+    Status 0 if rigorous arithmetic confirms it, 1 if not."""
+    from proofs_check.cli.tools import replay_file
+
+    raise typer.Exit(replay_file(file, as_json))
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN.json", help="The run.json of a run, or its folder.")],
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where to write; beside run.json if left out.")] = None,
+) -> None:
+    """Write the HTML report of a run again."""
+    from proofs_check.cli.tools import rewrite_report
+
+    raise typer.Exit(rewrite_report(run, out))
+
+
+@app.command()
+def bench(
+    what: Annotated[Bench, typer.Argument(metavar="policy-gradient|solvers")],
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer repetitions.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure ours and the installed peers."""
+    from proofs_check.cli.tools import run_bench
+
+    raise typer.Exit(run_bench(what.value, quick, as_json))
+
+
+@app.command()
+def doctor(
+    warm: Annotated[bool, typer.Option("--warm", help="Compile all kernels now.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check the installation."""
+    from proofs_check.cli.tools import examine
+
+    raise typer.Exit(examine(warm, as_json))

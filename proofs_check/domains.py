@@ -1,0 +1,244 @@
+"""Domains: the instances that a claim speaks of, as a generator and as named assumptions that an instance meets or not.
+
+A domain turns unbounded vectors into batches of instances (`decode`), so that random search is decoding random vectors and adversarial
+search is climbing in them.  The map reaches the boundary: rewards are clipped to their range (exact 0 and 1 are common), small transition
+probabilities are snapped to 0 (deterministic and absorbing structure is common), the discount reaches 0 and `max_discount`, and a single
+state or action is a size like any other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy
+
+from mdps.rational import fraction, rational
+from proofs_check import expression
+from proofs_check.instance import Batch, Instance
+from proofs_check.quantities import parse
+
+Array = np.ndarray
+SNAP = 0.02
+"""Transition probabilities below this become 0, so that sparse and absorbing structure is sampled."""
+POSITIVE = 1e-4
+"""Smallest start probability that is sampled where mu must be positive."""
+INTERIOR = 1e-6
+"""Smallest policy probability that is sampled where the policy must be interior."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Assumption:
+    """Something an instance must satisfy, with the reason why the claim needs it."""
+
+    name: str
+    text: str
+    latex: str
+    check: Callable[[Instance], bool]
+    why: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Between:
+    """A setting that is free in [low, high] (expressions over gamma, S, A and earlier settings), sampled on a logarithmic scale."""
+
+    low: Any
+    high: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Domain:
+    """Random and named instances with the start distributions, policies and rewards that a claim allows.
+
+    policy   "interior" (all probabilities positive), "uniform", "deterministic" or "any";  other   a second policy: "any" or None
+    mu       "positive" or "any";  rho  "any" or "mu" (the same distribution)
+    """
+
+    max_states: int = 4
+    max_actions: int = 4
+    min_actions: int = 1
+    max_discount: Fraction = Fraction(99, 100)
+    rewards: tuple[int, int] | None = (0, 1)
+    policy: str = "interior"
+    other: str | None = None
+    mu: str = "positive"
+    rho: str = "any"
+    bandit: bool = False
+
+    def replace(self, **changes: Any) -> Domain:
+        return dataclasses.replace(self, **changes)
+
+    def assumptions(self) -> list[Assumption]:
+        """What an instance must satisfy."""
+        out = []
+        if self.bandit:
+            out.append(Assumption("bandit", "one state and discount 0", r"S = 1,\ \gamma = 0", lambda i: i.shape[0] == 1 and i.discount == 0))
+        else:
+            out.append(Assumption("discount", "discount in [0, 1)", r"0 \le \gamma < 1", lambda i: 0 <= i.discount < 1))
+        if self.rewards is not None:
+            low, high = self.rewards
+            out.append(
+                Assumption(
+                    "rewards",
+                    f"rewards in [{low}, {high}]",
+                    rf"r(s,a) \in [{low}, {high}]",
+                    lambda i: bool((i.rewards >= low).all() and (i.rewards <= high).all()),
+                )
+            )
+        if self.mu == "positive":
+            out.append(
+                Assumption("full support", "the start distribution mu is positive in every state", r"\mu(s) > 0", lambda i: bool((i.mu > 0).all()))
+            )
+        if self.rho == "mu":
+            out.append(Assumption("same start", "evaluated under mu itself", r"\rho = \mu", lambda i: bool((i.rho == i.mu).all())))
+        if self.policy == "interior":
+            out.append(Assumption("interior", "the policy gives every action a positive probability", r"\pi(a|s) > 0", lambda i: bool((i.policy > 0).all())))
+        elif self.policy == "uniform":
+            out.append(Assumption("uniform start", "the start policy is uniform", r"\pi_0(a|s) = 1/A", _is_uniform))
+        elif self.policy == "deterministic":
+            out.append(
+                Assumption("deterministic", "the start policy is deterministic", r"\pi_0(a|s) \in \{0, 1\}", lambda i: bool(((i.policy == 0) | (i.policy == 1)).all()))
+            )
+        return out
+
+    def broken(self, instance: Instance) -> list[Assumption]:
+        """The assumptions that `instance` does not meet."""
+        return [assumption for assumption in self.assumptions() if not assumption.check(instance)]
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """(S, A) from small to large, one state and one action included."""
+        states = [1] if self.bandit else list(range(1, self.max_states + 1))
+        pairs = [(s, a) for s in states for a in range(self.min_actions, self.max_actions + 1)]
+        return sorted(pairs, key=lambda p: (p[0] * p[1], p[0]))
+
+    # Vectors to instances
+
+    def length(self, states: int, actions: int, free: int) -> int:
+        """Number of coordinates for that size, `free` of them for settings."""
+        return states * actions * (states + 3) + 2 * states + 1 + free
+
+    def decode(self, vectors: Array, states: int, actions: int, settings: dict[str, Any]) -> Batch:
+        """(B, n) unbounded coordinates -> B instances of the domain."""
+        count, pairs = len(vectors), states * actions
+        cut = np.cumsum([pairs * states, pairs, pairs, pairs, states, states, 1])
+        moves, pay, act, act2, first, second, patience, free = np.split(vectors, cut, axis=1)
+        transitions = snapped(moves.reshape(count, states, actions, states), 4.0)
+        low, high = self.rewards if self.rewards is not None else (-2, 2)
+        rewards = low + (high - low) * np.clip(0.5 + 0.5 * pay, 0, 1).reshape(count, states, actions)
+        if self.bandit:
+            discount = np.zeros(count)
+        else:
+            share = np.clip(0.5 + 0.4 * patience[:, 0], 0, 1)
+            discount = 1 - float(1 - self.max_discount) ** share
+        policy = self._policy(act.reshape(count, states, actions), self.policy)
+        other = None if self.other is None else self._policy(act2.reshape(count, states, actions), self.other)
+        mu = floored(first, 2.0, POSITIVE) if self.mu == "positive" else snapped(first, 3.0)
+        rho = mu if self.rho == "mu" else snapped(second, 4.0)
+        values = resolve_settings(settings, discount, states, actions, free)
+        return Batch(transitions, rewards, discount, mu, rho, policy, other, values)
+
+    @staticmethod
+    def _policy(coordinates: Array, kind: str) -> Array:
+        if kind == "uniform":
+            return np.full(coordinates.shape, 1.0 / coordinates.shape[-1])
+        if kind == "deterministic":
+            return np.eye(coordinates.shape[-1])[coordinates.argmax(axis=-1)]
+        return snapped(coordinates, 3.0) if kind == "any" else floored(coordinates, 3.0, INTERIOR)
+
+
+def snapped(coordinates: Array, scale: float) -> Array:
+    """Distributions along the last axis, with entries below SNAP set to 0."""
+    rows = _softmax(scale * coordinates)
+    rows = np.where(rows < SNAP, 0.0, rows)
+    return rows / rows.sum(axis=-1, keepdims=True)
+
+
+def floored(coordinates: Array, scale: float, floor: float) -> Array:
+    """Distributions along the last axis with every entry at least about `floor`."""
+    rows = np.maximum(_softmax(scale * coordinates), floor)
+    return rows / rows.sum(axis=-1, keepdims=True)
+
+
+def _softmax(x: Array) -> Array:
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def _is_uniform(instance: Instance) -> bool:
+    """Exactly uniform in rationals, to rounding in floats."""
+    actions = instance.shape[1]
+    if instance.is_exact:
+        return bool((instance.policy == rational(f"1/{actions}")).all())
+    return bool(np.allclose(instance.policy, 1 / actions, rtol=4 * np.finfo(float).eps, atol=0))
+
+
+# Settings: expressions over the problem and over earlier settings
+
+
+def free_settings(settings: dict[str, Any]) -> list[str]:
+    """Names of the settings that the search may choose."""
+    return [name for name, rule in settings.items() if isinstance(rule, Between)]
+
+
+def resolve_settings(settings: dict[str, Any], discount: Array, states: int, actions: int, free: Array) -> dict[str, Array]:
+    """Values (B,) of all settings; column k of `free` (B, k) places the k-th free one between its ends (0 is the middle, +-1 the ends)."""
+    names: dict[str, Any] = {"gamma": discount, "S": float(states), "A": float(actions)}
+    out: dict[str, Array] = {}
+    column = 0
+    for name, rule in settings.items():
+        if isinstance(rule, Between):
+            low, high = (_value(end, names, _float_number) for end in (rule.low, rule.high))
+            share = np.clip(0.5 + 0.5 * free[:, column], 0, 1)
+            value = low * (high / low) ** share
+            column += 1
+        else:
+            value = _value(rule, names, _float_number)
+        out[name] = names[name] = np.broadcast_to(np.asarray(value, dtype=np.float64), discount.shape).copy()
+    return out
+
+
+def exact_settings(settings: dict[str, Any], instance: Instance, chosen: dict[str, Any]) -> dict[str, Any]:
+    """Rational values of all settings for an exact instance: the free ones from `chosen`, the others from their rules."""
+    states, actions = instance.shape
+    names: dict[str, Any] = {"gamma": instance.discount, "S": rational(states), "A": rational(actions)}
+    out: dict[str, Any] = {}
+    for name, rule in settings.items():
+        value = chosen[name] if isinstance(rule, Between) else _value(rule, names, lambda p, q: rational(Fraction(p, q)))
+        out[name] = names[name] = rational(value)
+    return out
+
+
+def in_range(settings: dict[str, Any], instance: Instance) -> bool:
+    """Whether the free settings of an instance lie between their ends."""
+    states, actions = instance.shape
+    names: dict[str, Any] = {"gamma": fraction(instance.discount), "S": Fraction(states), "A": Fraction(actions)}
+    names |= {key: fraction(value) for key, value in instance.settings.items()}
+    slack = 0 if instance.is_exact else Fraction(1, 2**40)
+    for name, rule in settings.items():
+        if isinstance(rule, Between):
+            low, high = (_value(end, names, Fraction) for end in (rule.low, rule.high))
+            if not low * (1 - slack) <= names[name] <= high * (1 + slack):
+                return False
+    return True
+
+
+def _value(rule: Any, names: dict[str, Any], number: Callable[[int, int], Any]) -> Any:
+    tree = parse(rule) if isinstance(rule, str) else expression.check_exact(sympy.sympify(rule) if isinstance(rule, int) else rule)
+    return expression.evaluate(tree, names, number)
+
+
+def _float_number(p: int, q: int) -> float:
+    return p / q
+
+
+def random_mdps(**changes: Any) -> Domain:
+    """Discounted MDPs of a few states and actions; keyword arguments as in `Domain`."""
+    return Domain(**changes)
+
+
+def bandits(**changes: Any) -> Domain:
+    """Bandits: one state, discount 0, expected rewards in [0, 1]."""
+    return Domain(**{"bandit": True, "max_actions": 5, "rho": "mu", **changes})

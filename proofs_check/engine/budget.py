@@ -1,0 +1,43 @@
+"""How much work a verification does.  Budgets count instances and steps, never seconds, so that the same seed gives the same figures anywhere."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from mdps.errors import ModelError, nearest
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """Counts of one form's verification.
+
+    population    instances evaluated together;  generations  rounds of adversarial search at each size
+    horizons      steps of the run by number of states (the last entry serves all larger models)
+    largest       S * A up to which sizes are searched
+    rationals     random rational instances that are certified;  certified_steps  steps of each certified run
+    """
+
+    name: str
+    population: int
+    generations: int
+    horizons: tuple[int, ...]
+    largest: int
+    rationals: int
+    certified_steps: int
+
+    def horizon(self, states: int) -> int:
+        return self.horizons[min(states, len(self.horizons)) - 1]
+
+
+BUDGETS = {
+    "quick": Budget("quick", 48, 5, (1000, 400, 150, 100), 9, 12, 25),
+    "standard": Budget("standard", 64, 30, (20_000, 2000, 600, 300), 12, 40, 100),
+    "deep": Budget("deep", 128, 120, (50_000, 8000, 2000, 1000), 16, 150, 1000),
+}
+
+
+def budget(name: str) -> Budget:
+    """The budget of that name; raises ModelError with the known ones."""
+    if name not in BUDGETS:
+        raise ModelError(f"unknown budget {name!r}; it is one of {', '.join(BUDGETS)}.{nearest(name, list(BUDGETS))}")
+    return BUDGETS[name]

@@ -1,0 +1,212 @@
+"""Both sides of a statement, measured in float64 on a batch of instances and along the run of the claim's method on each.
+
+A statement about every t is looked at for the recorded t; the record holds log-spaced pairs (t, t + 1), or every step where a quantity looks
+back at all of them.  Where the bound is not a number (t = 0 in 1/t) or the condition `where` does not hold, nothing is claimed.
+
+The *excess* is by how much a statement fails: left - right for <=, right - left for >=, |left - right| for =.  What float64 can say is limited
+by the solve (I - gamma P) V = r and by the differences taken afterwards, so an excess counts as a candidate only above
+`tolerance` = 1e3 S eps (max|r| + tau log A) max(1, 1/tau) / (1 - gamma)^3: rounding 8 S eps times the condition (1 + gamma)/(1 - gamma) times |V| <= max|r|/(1 - gamma),
+one more 1/(1 - gamma) for gradients, and a factor of about 60 for the few operations that follow.  A candidate is no verdict: exact arithmetic decides.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from proofs_check.claim import Case
+from proofs_check.context import Context
+from proofs_check.domains import Between
+from proofs_check.expression import check_exact, evaluate
+from proofs_check.instance import Batch, float_context
+from proofs_check.quantities import quantity
+
+Array = np.ndarray
+EPS = float(np.finfo(np.float64).eps)
+SMALLEST_BOUND = 1e-9
+"""Bounds below this are left to exact arithmetic: a ratio to them would be rounding."""
+HISTORY_LIMIT = 2000
+"""Steps up to which every single one is recorded, where a quantity asks for all of them and no running minimum serves."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """Both sides on a batch: (B, R, K) arrays, and what follows from them."""
+
+    times: Array  # (R,): the t of each record looked at
+    left: Array
+    right: Array
+    excess: Array  # (B, R, K): positive where the statement fails; NaN where it says nothing
+    tolerance: Array  # (B,)
+    ratio: Array | None  # (B, R): measured / bound (bound / measured for >=), where both are numbers
+    informative: Array  # (B,): whether the bound fell below the trivial one somewhere
+    says: Array  # (B,): whether the statement said anything
+
+    def scores(self) -> Array:
+        """(B,): what the search maximises: log(measured/bound), or the excess in units of its tolerance on a scale that joins it at 0."""
+        if self.ratio is not None:
+            with np.errstate(all="ignore"):
+                logs = np.where(self.ratio > 0, np.log(np.maximum(self.ratio, 1e-300)), -700.0)
+            return _worst(logs)
+        flat = self.excess.reshape(len(self.excess), -1)
+        scaled = np.arcsinh(flat / self.tolerance[:, None])
+        return _worst(scaled)
+
+    def candidates(self) -> Array:
+        """(B,): instances whose excess is above rounding."""
+        flat = self.excess.reshape(len(self.excess), -1)
+        return _worst(flat - self.tolerance[:, None]) > 0
+
+    def violations(self, k: int) -> list[int]:
+        """The t at which instance k fails by more than rounding, the clearest first: largest ratio, else largest excess."""
+        over = np.nan_to_num(self.excess[k], nan=-np.inf).max(axis=-1)
+        merit = over if self.ratio is None else np.nan_to_num(self.ratio[k], nan=-np.inf)
+        order = np.argsort(-merit, kind="stable")
+        return [int(self.times[r]) for r in order if over[r] > self.tolerance[k]]
+
+
+def _worst(values: Array) -> Array:
+    """Largest entry of each row, -inf where there is none."""
+    filled = np.where(np.isnan(values), -np.inf, values)
+    return filled.max(axis=1) if filled.shape[1] else np.full(len(filled), -np.inf)
+
+
+def measure(case: Case, batch: Batch, horizon: int) -> Measurement:
+    """Runs the method on every instance for up to `horizon` steps and measures both sides of the statement."""
+    context = trajectory(case, batch, horizon)
+    return compare(case, context)
+
+
+def compare(case: Case, context: Context) -> Measurement:
+    """Both sides of the statement on a float64 context."""
+    with np.errstate(all="ignore"):
+        values = {name: _code(name)(context) for name in needed(case)}
+        left, right = case.statement.sides(values, _ratio)
+        left, right = np.broadcast_arrays(np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64))
+        shape = np.broadcast_shapes(left.shape, (context.discount.size, 1, 1))
+        left, right = np.broadcast_to(left, shape), np.broadcast_to(right, shape)
+        says = np.isfinite(right) & np.isfinite(left)
+        for small, large in case.where:
+            a, b = (np.asarray(evaluate(side, values, _ratio)) for side in (small, large))
+            says = says & (a < b)
+        sign = {"<=": left - right, ">=": right - left, "=": np.abs(left - right)}
+        excess = np.where(says, sign[case.statement.relation], np.nan)
+        ratio = None
+        if case.statement.is_ratio:
+            above, below = (left, right) if case.statement.relation == "<=" else (right, left)
+            known = says & (below > SMALLEST_BOUND) & (above > 0)
+            ratio = np.where(known, above / below, np.nan)[..., 0]
+        informative = np.ones(len(left), dtype=bool)
+        if case.trivial is not None and case.statement.is_ratio:
+            limit = np.asarray(evaluate(case.trivial, values, _ratio))
+            better = right < limit if case.statement.relation == "<=" else right > limit
+            informative = (says & better).reshape(len(left), -1).any(axis=1)
+    times = context.times[context.now] if case.statement.over != "instance" else context.times[:1]
+    return Measurement(times, left, right, excess, tolerance(context), ratio, informative, says.reshape(len(left), -1).any(axis=1))
+
+
+def needed(case: Case) -> set[str]:
+    """Names of the quantities in the statement, its trivial bound and its conditions."""
+    trees = [case.statement.left, case.statement.right, *(side for pair in case.where for side in pair)]
+    trees += [case.trivial] if case.trivial is not None else []
+    return {symbol.name for tree in trees for symbol in tree.free_symbols}
+
+
+def _code(name: str) -> Any:
+    code = quantity(name).code
+    assert code is not None
+    return code
+
+
+def _ratio(p: int, q: int) -> float:
+    return p / q
+
+
+def tolerance(context: Context) -> Array:
+    """(B,): see the module's docstring."""
+    states, actions = context.rewards.shape[1:]
+    tau = context.settings.get("tau")
+    largest = np.maximum(np.abs(context.rewards).max(axis=(1, 2)), 1e-3)
+    if tau is not None:  # log probabilities are of size |Q| / tau
+        largest = (largest + tau * np.log(actions)) * np.maximum(1.0, 1 / tau)
+    return 1e3 * states * EPS * largest / (1 - context.discount) ** 3
+
+
+def record_times(case: Case, horizon: int) -> Array:
+    """Which steps are recorded for a statement up to `horizon` steps."""
+    from pgtheory.run import log_times
+
+    if case.process is None:
+        return np.zeros(1, dtype=np.int64)
+    horizon = case.horizon if case.horizon is not None else horizon
+    if case.statement.history and case.statement.names() & {"largest_mismatch"}:
+        return np.arange(min(horizon, HISTORY_LIMIT) + 1)
+    return np.asarray(log_times(horizon), dtype=np.int64)
+
+
+def trajectory(case: Case, batch: Batch, horizon: int, times: Array | None = None) -> Context:
+    """The batch with the recorded policies of the claim's method on it."""
+    pairs = case.statement.over == "pair"
+    if case.process is None:
+        return float_context(batch, np.zeros(1, dtype=np.int64), batch.policy[:, None], pairs=False)
+    times = record_times(case, horizon) if times is None else times
+    if not hasattr(case.process, "run_arrays"):
+        return _plain_trajectory(case, batch, times, pairs)
+    method = case.process
+    settings = tuple(np.broadcast_to(np.asarray(v, dtype=np.float64), (batch.size,)) for v in method_settings(case, float_names(batch), _ratio))
+    watch = "c_inf" in case.statement.names()
+    records, minima = method.run_arrays(
+        batch.transitions, batch.rewards, batch.discount, batch.mu, method.params_of(batch.policy), settings, times, watch=watch
+    )
+    logits = records if method.parameters == "logits" else None
+    return float_context(batch, times, method.policy_of(records), logits=logits, minima=minima, pairs=pairs)
+
+
+def float_names(batch: Batch) -> dict[str, Any]:
+    """The numbers that a setting of a method may be an expression of."""
+    states, actions = batch.rewards.shape[1:]
+    return {"gamma": batch.discount, "S": float(states), "A": float(actions), **batch.settings}
+
+
+def method_settings(case: Case, names: dict[str, Any], number: Any) -> list[Any]:
+    """The values of the method's numeric fields: a field may hold a number or an expression over settings, gamma, S and A."""
+    out = []
+    for field in case.process.setting_names:
+        value = getattr(case.process, field)
+        out.append(evaluate(check_exact(value), names, number) if hasattr(value, "free_symbols") else value)
+    return out
+
+
+def _plain_trajectory(case: Case, batch: Batch, times: Array, pairs: bool) -> Context:
+    """Somebody else's method: `start`, `step`, `policy` in plain Python, one instance after the other."""
+    from pgtheory.run import run
+
+    records = []
+    for k in range(batch.size):
+        instance = batch[k]
+        method = bound_method(case, instance.settings)
+        trail = run(instance.mdp(), method, int(times[-1]), record=times, initial=None)
+        records.append(trail.policies)
+    policies = np.stack(records)
+    started = dataclasses.replace(batch, policy=policies[:, 0])
+    return float_context(started, times, policies, pairs=pairs)
+
+
+def bound_method(case: Case, settings: dict[str, Any]) -> Any:
+    """A user's method for one instance: a class or factory is called with the settings that it names, an object is used as it is."""
+    import inspect
+
+    made = case.process
+    if not callable(made) or hasattr(made, "step") and not inspect.isclass(made):
+        return made
+    roles = {"eta": "step_size", "tau": "temperature"}
+    named = {roles.get(name, name): value for name, value in settings.items()}
+    accepted = inspect.signature(made).parameters
+    return made(**{name: value for name, value in named.items() if name in accepted})
+
+
+def free_names(case: Case) -> list[str]:
+    """Settings that the search chooses."""
+    return [name for name, rule in case.settings.items() if isinstance(rule, Between)]

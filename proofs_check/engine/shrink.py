@@ -1,0 +1,261 @@
+"""Making a counterexample small and its numbers simple, in rationals.
+
+From a float instance that fails: delete states and actions, then round each array to the coarsest denominator that still fails, take the
+simplest discount and settings, and finally every single number to 0 or 1 where that still fails.  Each trial is measured in float64; what comes
+out is exact, lies in the domain, and fails by a clear margin, so that exact arithmetic can confirm it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from mdps.rational import exact_rows, fraction, rational, rational_array, simplest, simplest_array, simplest_between
+from proofs_check.claim import Case
+from proofs_check.domains import Between, exact_settings, in_range
+from proofs_check.engine.measure import Measurement, measure
+from proofs_check.instance import Batch, Instance
+
+Array = np.ndarray
+MARGIN = 1e-3
+"""By how much a shrunk ratio must exceed 1."""
+DENOMINATORS = (1, 2, 3, 4, 5, 8, 10, 20, 50, 100, 1000, 10**4, 10**6)
+ROUNDS = 3
+
+
+def shrink(case: Case, instance: Instance, horizon: int, max_trials: int = 600) -> tuple[Instance, list[int]] | None:
+    """A simple exact instance near `instance` that still fails, with the t at which it does (clearest first); None if none was found."""
+    return _Shrinker(case, horizon, max_trials).run(instance)
+
+
+class _Shrinker:
+    def __init__(self, case: Case, horizon: int, max_trials: int) -> None:
+        self.case, self.horizon, self.left = case, horizon, max_trials
+
+    def run(self, instance: Instance) -> tuple[Instance, list[int]] | None:
+        best = self.settled(exactly(instance))
+        if best is None or not self.fails(best):
+            return None
+        for _ in range(ROUNDS):
+            before = repr(best.to_json())
+            for proposals in (_fewer_states, _fewer_actions, self._simpler_arrays, self._simpler_discount, self._simpler_settings, _zeros_and_ones):
+                best = self._descend(best, proposals)
+            if repr(best.to_json()) == before or self.left <= 0:
+                break
+        seen = self._measured(best)
+        return best, seen.violations(0)
+
+    def settled(self, instance: Instance) -> Instance | None:
+        """The instance with its settings computed from their rules; None where it leaves the domain."""
+        try:
+            settled = dataclasses.replace(instance, settings=exact_settings(self.case.settings, instance, instance.settings))
+        except ZeroDivisionError:
+            return None
+        if self.case.domain.broken(settled) or not in_range(self.case.settings, settled):
+            return None
+        return settled
+
+    def _measured(self, instance: Instance) -> Measurement:
+        return measure(self.case, Batch.of([instance.as_float()]), self.horizon)
+
+    def fails(self, instance: Instance) -> bool:
+        """Whether it fails clearly: the ratio by MARGIN, an excess by ten tolerances."""
+        self.left -= 1
+        seen = self._measured(instance)
+        if not seen.candidates()[0]:
+            return False
+        if seen.ratio is not None and np.isfinite(seen.ratio).any():
+            return bool(np.nanmax(seen.ratio) > 1 + MARGIN)
+        return bool(np.nanmax(seen.excess) > 10 * seen.tolerance[0])
+
+    def _descend(self, best: Instance, proposals: Callable[[Instance], Iterator[Instance]]) -> Instance:
+        """Takes the first proposal that still fails, and starts over from it, until none does."""
+        improved = True
+        while improved and self.left > 0:
+            improved = False
+            for proposal in proposals(best):
+                trial = self.settled(proposal)
+                if trial is not None and self.left > 0 and self.fails(trial):
+                    best, improved = dataclasses.replace(trial, name=""), True
+                    break
+        return best
+
+    def _simpler_arrays(self, instance: Instance) -> Iterator[Instance]:
+        for field in ("rewards", "transitions", "policy", "mu", "rho", "other"):
+            value = getattr(instance, field)
+            if value is None:
+                continue
+            present = _largest_denominator(value)
+            interior = (field == "policy" and self.case.domain.policy == "interior") or (field == "mu" and self.case.domain.mu == "positive")
+            together = ("mu", "rho") if self.case.domain.rho == "mu" and field in ("mu", "rho") else (field,)
+            for d in DENOMINATORS:
+                if d >= present:
+                    break
+                rounded = _rounded(value, d) if field == "rewards" else _rounded_rows(value, d, interior)
+                if rounded is not None and not (rounded == value).all():
+                    changed: dict[str, Any] = dict.fromkeys(together, rounded)
+                    yield dataclasses.replace(instance, **changed)
+
+    def _simpler_discount(self, instance: Instance) -> Iterator[Instance]:
+        """The fractions of smallest denominator in ever smaller intervals around the discount."""
+        now = fraction(instance.discount)
+        tried = {now}
+        for width in (Fraction(1, 2), Fraction(1, 4), Fraction(1, 10), Fraction(1, 30), Fraction(1, 100), Fraction(1, 1000)):
+            gap = (1 - now) * width
+            simple = simplest_between(max(Fraction(0), now - gap), now + gap / 2)
+            if simple not in tried and 0 <= simple < 1 and simple.denominator < now.denominator:
+                tried.add(simple)
+                yield dataclasses.replace(instance, discount=rational(simple))
+
+    def _simpler_settings(self, instance: Instance) -> Iterator[Instance]:
+        for name, rule in self.case.settings.items():
+            if not isinstance(rule, Between):
+                continue
+            now = fraction(instance.settings[name])
+            powers = [Fraction(10) ** k for k in range(-6, 7)]
+            for simple in [Fraction(1), *sorted(powers, key=lambda p: abs(p - now)), *(simplest_between(now * (1 - w), now * (1 + w)) for w in _WIDTHS)]:
+                if _weight(simple) < _weight(now):
+                    yield dataclasses.replace(instance, settings={**instance.settings, name: rational(simple)})
+
+
+_WIDTHS = (Fraction(1, 2), Fraction(1, 5), Fraction(1, 20), Fraction(1, 200), Fraction(1, 10**5))
+
+
+def _weight(number: Fraction) -> int:
+    """How long a number is to write."""
+    return len(str(abs(number.numerator)).rstrip("0")) + len(str(number.denominator).rstrip("0")) * 2 + (number != 1)
+
+
+def exactly(instance: Instance) -> Instance:
+    """The instance in rationals: floats become their simplest fractions, rows sum to exactly 1."""
+    if instance.is_exact:
+        return instance
+    rows: dict[str, Any] = {f: None if getattr(instance, f) is None else exact_rows(getattr(instance, f)) for f in ("transitions", "mu", "rho", "policy", "other")}
+    if np.array_equal(instance.mu, instance.rho):
+        rows["rho"] = rows["mu"]
+    settings = {key: simplest(float(value)) for key, value in instance.settings.items()}
+    return dataclasses.replace(
+        instance, **rows, rewards=simplest_array(instance.rewards), discount=simplest_array(np.float64(instance.discount))[()], settings=settings
+    )
+
+
+def rounded_instance(instance: Instance, d: int) -> Instance:
+    """The instance in rationals of denominator `d` (rewards, probabilities, discount); settings as simple as they come."""
+    exact = exactly(instance)
+    rows: dict[str, Any] = {}
+    for field in ("transitions", "mu", "rho", "policy", "other"):
+        value = getattr(exact, field)
+        positive = value is not None and all((x > 0) for x in value.reshape(-1))
+        rows[field] = None if value is None else _rounded_rows(value, max(d, 2 * value.shape[-1]), positive)
+    if (exact.mu == exact.rho).all():
+        rows["rho"] = rows["mu"]
+    discount = rational(min(Fraction(round(fraction(exact.discount) * d), d), Fraction(d - 1, d)))
+    settings = {key: rational(Fraction(float(fraction(value))).limit_denominator(d)) if fraction(value) > Fraction(1, d) else value for key, value in exact.settings.items()}
+    return dataclasses.replace(exact, **rows, rewards=_rounded(exact.rewards, d), discount=discount, settings=settings)
+
+
+def _fewer_states(instance: Instance) -> Iterator[Instance]:
+    """Each state left out in turn; what led to it leads back to where it came from, or to one other state."""
+    states = instance.shape[0]
+    if states == 1:
+        return
+    for gone in range(states):
+        keep = [s for s in range(states) if s != gone]
+        if instance.mu[keep].sum() == 0 or instance.rho[keep].sum() == 0:
+            continue
+        for target in (None, *range(states - 1)):
+            moves = instance.transitions[keep][:, :, keep].copy()
+            for k, s in enumerate(keep):
+                into = k if target is None else target
+                moves[k, :, into] = moves[k, :, into] + instance.transitions[s, :, gone]
+            yield dataclasses.replace(
+                instance,
+                transitions=moves,
+                rewards=instance.rewards[keep],
+                mu=_normalised(instance.mu[keep]),
+                rho=_normalised(instance.rho[keep]),
+                policy=instance.policy[keep],
+                other=None if instance.other is None else instance.other[keep],
+                name="",
+            )
+
+
+def _fewer_actions(instance: Instance) -> Iterator[Instance]:
+    actions = instance.shape[1]
+    for gone in range(actions if actions > 1 else 0):
+        keep = [a for a in range(actions) if a != gone]
+        policies = [p for p in (instance.policy, instance.other) if p is not None]
+        if any((p[:, keep].sum(axis=1) == 0).any() for p in policies):
+            continue
+        yield dataclasses.replace(
+            instance,
+            transitions=instance.transitions[:, keep],
+            rewards=instance.rewards[:, keep],
+            policy=_normalised(instance.policy[:, keep]),
+            other=None if instance.other is None else _normalised(instance.other[:, keep]),
+            name="",
+        )
+
+
+def _normalised(rows: Array) -> Array:
+    return rows / rows.sum(axis=-1, keepdims=True)
+
+
+def _largest_denominator(values: Array) -> int:
+    return max(int(x.q) for x in values.reshape(-1))
+
+
+def _rounded(values: Array, d: int) -> Array:
+    return rational_array([Fraction(round(fraction(x) * d), d) for x in values.reshape(-1)]).reshape(values.shape)
+
+
+def _rounded_rows(rows: Array, d: int, interior: bool) -> Array | None:
+    """Distributions with denominator d, by largest remainders; None where interior rows have more entries than d."""
+    flat = rows.reshape(-1, rows.shape[-1])
+    if interior and d < flat.shape[1]:
+        return None
+    out = []
+    for row in flat:
+        exact = [fraction(x) * d for x in row]
+        whole = [int(x) for x in exact]
+        if interior:
+            whole = [max(1, w) for w in whole]
+        while sum(whole) < d:
+            k = max(range(len(whole)), key=lambda j: exact[j] - whole[j])
+            whole[k] += 1
+        while sum(whole) > d:
+            k = max((j for j in range(len(whole)) if whole[j] > int(interior)), key=lambda j: whole[j] - exact[j])
+            whole[k] -= 1
+        out.append([Fraction(w, d) for w in whole])
+    return rational_array(out).reshape(rows.shape)
+
+
+def _zeros_and_ones(instance: Instance) -> Iterator[Instance]:
+    """One transition row made deterministic, or one reward made 0 or 1."""
+    states, actions = instance.shape
+    for s in range(states):
+        for a in range(actions):
+            row = instance.transitions[s, a]
+            if not ((row == 0) | (row == 1)).all():
+                for u in np.argsort([-float(fraction(x)) for x in row], kind="stable"):
+                    moves = instance.transitions.copy()
+                    moves[s, a] = rational_array([int(v == u) for v in range(states)])
+                    yield dataclasses.replace(instance, transitions=moves)
+            if instance.rewards[s, a] not in (0, 1):
+                for value in (0, 1):
+                    rewards = instance.rewards.copy()
+                    rewards[s, a] = rational(value)
+                    yield dataclasses.replace(instance, rewards=rewards)
+
+
+def confirmable_times(times: list[int]) -> list[int]:
+    """Times to confirm at: the clearest, then the earliest, then a few others."""
+    chosen: list[Any] = []
+    for t in [*times[:1], *sorted(times)[:1], *times[1:4]]:
+        if t not in chosen:
+            chosen.append(t)
+    return chosen

@@ -1,0 +1,180 @@
+"""One instance of a claim: a model with everything that the claim quantifies over, in float64 or in rationals.
+
+    transitions (S, A, S'), rewards (S, A), discount; mu and rho (S,); the start policy (S, A), a second policy; settings (step size, ...)
+
+`as_context` puts it before the quantities, `to_json`/`from_json` write and read it with exact fractions as text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from mdps.errors import ModelError
+from mdps.model import MDP
+from mdps.rational import fraction, rational_array, to_float
+from proofs_check.context import Context, Optimum
+
+Array = np.ndarray
+FIELDS = ("transitions", "rewards", "discount", "mu", "rho", "policy", "other")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Instance:
+    """Arrays without a batch axis; all float64, or all object arrays of `flint.fmpq`."""
+
+    transitions: Array
+    rewards: Array
+    discount: Any
+    mu: Array
+    rho: Array
+    policy: Array
+    other: Array | None = None
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    name: str = ""
+
+    @property
+    def is_exact(self) -> bool:
+        return self.transitions.dtype == object
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(S, A)."""
+        return self.rewards.shape[0], self.rewards.shape[1]
+
+    def mdp(self) -> MDP:
+        """The model alone, with mu as its start; `.exact` of it holds the rationals of an exact instance."""
+        model = MDP(self.transitions, self.rewards, self.discount, self.mu, name=self.name)
+        return model.exact if self.is_exact else model
+
+    def as_float(self) -> Instance:
+        """The same instance in float64."""
+        if not self.is_exact:
+            return self
+        arrays: dict[str, Any] = {f: None if getattr(self, f) is None else to_float(getattr(self, f)) for f in FIELDS}
+        arrays["discount"] = float(arrays["discount"])
+        return dataclasses.replace(self, **arrays, settings={k: float(fraction(v)) for k, v in self.settings.items()})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: rationals as text fractions, floats as numbers."""
+        states, actions = self.shape
+        data: dict[str, Any] = {"name": self.name, "states": states, "actions": actions}
+        for field in FIELDS:
+            value = getattr(self, field)
+            if value is not None:
+                data[field] = _plain(value)
+        data["settings"] = {key: _plain(value) for key, value in self.settings.items()}
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Instance:
+        """An exact instance from `to_json` data; raises ModelError naming a missing field, and validates the model."""
+        missing = [f for f in FIELDS[:-1] if f not in data]
+        if missing:
+            raise ModelError(f"the instance has no field {missing[0]!r}")
+        arrays = {f: rational_array(data[f]) for f in FIELDS if f in data}
+        arrays["discount"] = arrays["discount"][()]
+        settings = {key: rational_array(value)[()] for key, value in data.get("settings", {}).items()}
+        instance = cls(**arrays, settings=settings, name=data.get("name", ""))
+        instance.mdp()
+        states, actions = instance.shape
+        for field in ("rho", "policy", "other"):
+            value = getattr(instance, field)
+            shape = (states,) if field == "rho" else (states, actions)
+            if value is not None and (value.shape != shape or any(row.sum() != 1 for row in np.atleast_2d(value)) or (value < 0).any()):
+                raise ModelError(f"{field} must have shape {shape} with rows that are distributions")
+        return instance
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [_plain(x) for x in value] if value.ndim else _plain(value[()])
+    if isinstance(value, float | int | np.floating | np.integer):
+        return float(value)
+    return str(value)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Batch:
+    """Float64 instances of one shape, stacked along a first axis; the search works on these."""
+
+    transitions: Array
+    rewards: Array
+    discount: Array
+    mu: Array
+    rho: Array
+    policy: Array
+    other: Array | None
+    settings: dict[str, Array]
+    names: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return self.discount.size
+
+    @classmethod
+    def of(cls, instances: list[Instance]) -> Batch:
+        """Stacks float64 instances of one shape."""
+        arrays = {f: np.stack([np.asarray(getattr(i, f)) for i in instances]) for f in FIELDS[:-1]}
+        other = None if instances[0].other is None else np.stack([i.other for i in instances if i.other is not None])
+        settings = {key: np.array([float(i.settings[key]) for i in instances]) for key in instances[0].settings}
+        return cls(**arrays, other=other, settings=settings, names=tuple(i.name for i in instances))
+
+    def __getitem__(self, k: int) -> Instance:
+        arrays = {f: getattr(self, f)[k] for f in FIELDS[:-1]}
+        other = None if self.other is None else self.other[k]
+        name = self.names[k] if self.names else ""
+        return Instance(**arrays, other=other, settings={key: float(v[k]) for key, v in self.settings.items()}, name=name)
+
+    def take(self, keep: Array) -> Batch:
+        """The instances at the positions (or booleans) `keep`."""
+        arrays: dict[str, Any] = {f: None if getattr(self, f) is None else getattr(self, f)[keep] for f in FIELDS}
+        names = tuple(np.array(self.names, dtype=object)[keep]) if self.names else ()
+        return Batch(**arrays, settings={k: v[keep] for k, v in self.settings.items()}, names=names)
+
+
+def float_context(batch: Batch, times: Array, policies: Array, *, logits: Array | None = None, minima: Array | None = None, pairs: bool) -> Context:
+    """The batch with the records of a run, in float64."""
+    return Context(
+        "float", batch.transitions, batch.rewards, batch.discount, batch.mu, batch.rho, batch.settings,
+        times, policies, logits=logits, minima=minima, other=batch.other, pairs=pairs,
+    )  # fmt: skip
+
+
+def exact_optimum(instance: Instance) -> tuple[Array, Array]:
+    """(V* (S,), Q* (S, A)) in rationals.  Whatever policy it ends with, V = max_a Q was checked exactly, and that equation has one solution."""
+    from pgtheory import arithmetic
+    from pgtheory.exact.batch import batch_optimal
+
+    plain = instance.as_float()
+    guess = batch_optimal(plain.transitions[None], plain.rewards[None], np.array([plain.discount]))[1][0].argmax(axis=1)
+    states = np.arange(len(guess))
+    while True:
+        chain = instance.transitions[states, guess] * -instance.discount
+        chain[states, states] = chain[states, states] + 1
+        values = arithmetic.solve(chain, instance.rewards[states, guess])
+        action_values = instance.rewards + instance.discount * (instance.transitions @ values)
+        best = action_values.max(axis=1)
+        if (best == values).all():
+            return values, action_values
+        guess = np.where(best > values, action_values.argmax(axis=1), guess)
+
+
+def exact_context(instance: Instance, kind: str, times: Array, policies: Array, *, pairs: bool, **extra: Any) -> Context:
+    """One exact instance with records (R, S, A) in rationals or in balls, and its exact optimum."""
+    from pgtheory import arithmetic
+    values, action_values = exact_optimum(instance)
+    convert = arithmetic.balls if kind == "ball" else np.asarray
+
+    def lift(values: Any) -> Array:
+        return np.asarray(convert(np.asarray(values, dtype=object).reshape((1, *np.shape(values)))))
+
+    optimum = Optimum(lift(values), lift(action_values), (action_values == values[:, None])[None])
+    settings = {key: lift(value) for key, value in instance.settings.items()}
+    other = None if instance.other is None else lift(instance.other)
+    return Context(
+        kind, lift(instance.transitions), lift(instance.rewards), lift(instance.discount), lift(instance.mu), lift(instance.rho), settings,
+        times, policies[None], other=other, given_optimum=optimum, pairs=pairs, **extra,
+    )  # fmt: skip

@@ -1,0 +1,143 @@
+"""Named models put into the form that a claim needs: start distributions, policies and settings around the models of the zoo.
+
+A claim lists models by zoo expressions (`"loop(9/10)"`); each is dressed with a few start distributions (uniform, nearly all on the first or the
+last state), start policies (uniform, nearly always or hardly ever one action) and settings (both ends and the middle of each range).  Rewards that
+lie outside a claim's range are mapped onto it by the one increasing affine map, and the name says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from mdps.model import MDP
+from mdps.rational import fraction, rational, rational_array
+from proofs_check.claim import Case
+from proofs_check.domains import Between, Domain, exact_settings, in_range
+from proofs_check.expression import evaluate
+from proofs_check.instance import Instance
+from proofs_check.quantities import parse
+
+Array = np.ndarray
+BANDITS = ("arms([1, 0])", "arms([1, 9/10, 1/10])", "arms([1, 99/100, 0])", "arms([0, 1, 1])", "arms([1/2])")
+SMALL = ("loop(1/2)", "loop(9/10)", "loop(19/20)", "loop(49/50)", "loop(99/100)", "chain(1, 9/10)", "chain(3, 9/10)", "domino(1, 9/10)", "polytope(9/10)")
+HARD = ("domino(3, 9/10)", "domino(8, 9/10)", "domino(8, 3/10)", "chain(6, 9/10)")
+REAL = ("river_swim(6)", "machine_replacement()", "forest_management(5)", "gridworld(3, 3)", "frozen_lake(4)")
+LARGE = ("frozen_lake(8)", "cliff_walking()")
+RARE = Fraction(1, 1000)
+OFTEN = Fraction(1, 10)
+
+
+def named(case: Case) -> Iterator[Instance]:
+    """The case's named instances, exact, with everything it quantifies over."""
+    from mdps import zoo
+
+    for expression in case.instances:
+        yield from dressed(case, zoo.load(expression))
+
+
+def dressed(case: Case, model: MDP, limit: int | None = None) -> Iterator[Instance]:
+    """`model` with the start distributions, policies and settings that the domain allows; at most `limit` (by default fewer for larger ones)."""
+    if not model.is_rectangular:
+        return
+    model = in_reward_range(case.domain, model).exact
+    states, actions = model.num_states, model.num_actions
+    if limit is None:
+        limit = 48 if states <= 3 else 12 if states <= 10 else 3
+    choices = settings_choices(case, model)
+    policies = list(start_policies(case.domain, states, actions))
+    starts = list(start_distributions(case.domain, model))
+    seen = 0
+    for k in range(len(choices) * len(policies) * len(starts)):
+        # walk the three lists at different paces, so that a cut list still varies all of them
+        settings = choices[k % len(choices)]
+        policy = policies[(k // len(choices)) % len(policies)]
+        mu, rho = starts[(k // (len(choices) * len(policies)) + k) % len(starts)]
+        instance = Instance(
+            model.transitions, model.rewards, model.discount, mu, rho, policy, other=second_policy(case.domain, policy), settings=settings, name=model.name
+        )
+        settled = settle(case, instance)
+        if settled is not None:
+            yield settled
+            seen += 1
+            if seen >= limit:
+                return
+
+
+def settle(case: Case, instance: Instance) -> Instance | None:
+    """The instance with its dependent settings computed; None where it is outside the domain."""
+    try:
+        settled = dataclasses.replace(instance, settings=exact_settings(case.settings, instance, instance.settings))
+    except ZeroDivisionError:
+        return None
+    return None if case.domain.broken(settled) or not in_range(case.settings, settled) else settled
+
+
+def in_reward_range(domain: Domain, model: MDP) -> MDP:
+    """The model with rewards inside the domain's range, by an increasing affine map where they are not."""
+    if domain.rewards is None:
+        return model
+    low, high = domain.rewards
+    rewards = model.exact.rewards
+    least, most = min(rewards.reshape(-1)), max(rewards.reshape(-1))
+    if least >= low and most <= high:
+        return model
+    scaled = (rewards - least) / (most - least) * (high - low) + low
+    return model.exact.replace(rewards=scaled, name=f"{model.name}, rewards mapped to [{low}, {high}]")
+
+
+def start_distributions(domain: Domain, model: MDP) -> Iterator[tuple[Array, Array]]:
+    """Pairs (mu, rho), exact."""
+    states = model.num_states
+    uniform = rational_array([Fraction(1, states)] * states)
+    points = [rational_array([int(s == k) for s in range(states)]) for k in dict.fromkeys((0, states - 1))]
+    mus = [uniform, *points, model.exact.start]
+    if domain.mu == "positive":
+        mus = [uniform, *(point * rational(1 - Fraction(1, 100)) + uniform * rational(Fraction(1, 100)) for point in points)]
+        mus += [model.exact.start] if (model.exact.start > 0).all() else []
+    for mu in mus if states > 1 else mus[:1]:
+        for rho in (mu,) if domain.rho == "mu" or states == 1 else (mu, uniform, *points):
+            yield mu, rho
+
+
+def start_policies(domain: Domain, states: int, actions: int) -> Iterator[Array]:
+    """Uniform, nearly always one action, hardly ever one action, deterministic: what the domain allows."""
+    uniform = rational_array([[Fraction(1, actions)] * actions] * states)
+    if domain.policy != "deterministic":
+        yield uniform
+    if domain.policy == "uniform":
+        return
+    for a in range(actions):
+        one = rational_array([[int(b == a) for b in range(actions)]] * states)
+        if domain.policy in ("deterministic", "any"):
+            yield one
+        if domain.policy in ("interior", "any") and actions > 1:
+            for share in (RARE, OFTEN):
+                yield one * rational(1 - share) + uniform * rational(share)
+                yield (uniform * rational(actions) - one) * rational((1 - share) / (actions - 1)) + one * rational(share)
+
+
+def second_policy(domain: Domain, policy: Array) -> Array | None:
+    """A policy unlike `policy`: its actions turned by one place."""
+    return None if domain.other is None else np.roll(policy, 1, axis=1) if policy.shape[1] > 1 else policy
+
+
+def settings_choices(case: Case, model: MDP) -> list[dict[str, Any]]:
+    """Both ends and the middle of each free setting's range, in rationals (the middle on the logarithmic scale, rounded)."""
+    free = [(name, rule) for name, rule in case.settings.items() if isinstance(rule, Between)]
+    if not free:
+        return [{}]
+    names: dict[str, Any] = {"gamma": fraction(model.exact.discount), "S": Fraction(model.num_states), "A": Fraction(model.num_actions)}
+    out: list[dict[str, Any]] = []
+    for which in range(3):
+        chosen: dict[str, Any] = {}
+        for k, (name, rule) in enumerate(free):
+            low, high = (evaluate(parse(end) if isinstance(end, str) else parse(str(end)), names, Fraction) for end in (rule.low, rule.high))
+            middle = Fraction((float(low) * float(high)) ** 0.5).limit_denominator(1000) if low > 0 else (low + high) / 2
+            chosen[name] = rational((low, high, min(max(middle, low), high))[(which + k) % 3])
+        out.append(chosen)
+    return out

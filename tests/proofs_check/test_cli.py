@@ -1,0 +1,325 @@
+"""The command line: exit status, one-line messages, tables, JSON, and what it does not load."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from sample_run import claim, form, sample_run
+from typer.testing import CliRunner
+
+from mdps.errors import ModelError
+from proofs_check import cli
+from proofs_check.cli import output
+from proofs_check.report import counterexample_files
+from proofs_check.verdict import as_dict
+
+HEAVY = ("numpy", "scipy", "sympy", "numba", "matplotlib", "rich", "jinja2", "cvxpy", "sqlite3", "hypothesis", "flint")
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    """Runs the command line in an empty folder: call("verify", ...) -> result with exit_code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """A stand-in for the engine: returns the run it is given and remembers what it was asked."""
+    asked = {}
+
+    def install(run, meanwhile=None):
+        def verify(request, options, store, progress):
+            asked.update(options, request=request, store=store.path)
+            forms = [form for verdict in run.verdicts for form in (*verdict.forms, *verdict.controls)]
+            progress.start(len(forms))
+            for verdict in forms:
+                progress.stage(verdict.claim, verdict.form, "search")
+                progress.done(verdict)
+                if meanwhile:
+                    meanwhile()
+            return run
+
+        monkeypatch.setattr("proofs_check.cli.verification._verify", verify)
+        return asked
+
+    return install
+
+
+def expected_run():
+    return sample_run(verdicts=[verdict for verdict in sample_run().verdicts if verdict.expected])
+
+
+def python(code, **more):
+    environment = os.environ | {"PYTHONPATH": os.getcwd()}
+    return subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=environment, **more)
+
+
+def one_line(text):
+    assert text.endswith("\n")
+    assert text.count("\n") == 1
+    assert text.startswith("pgtheory: ")
+    return text
+
+
+# What is loaded
+
+
+@pytest.mark.parametrize("words", [["--help"], ["verify", "--help"], ["claims"], ["claims", "--json"], ["run", "--help"]])
+def test_help_and_listing_load_nothing_heavy(words):
+    result = python(f"""
+        import sys
+        sys.argv = ["pgtheory", *{words!r}]
+        from proofs_check.cli import main
+        try:
+            main()
+        except SystemExit as end:
+            assert end.code == 0, end.code
+        loaded = sorted(set({HEAVY!r}) & set(sys.modules))
+        assert not loaded, loaded
+    """)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+
+
+def test_help_names_every_command(call):
+    text = call("--help").stdout
+    for name in ("verify", "claims", "solve", "run", "replay", "report", "bench", "doctor"):
+        assert re.search(rf"^  {name} ", text, re.M)
+
+
+# Exit status and messages
+
+
+def test_as_expected_is_status_0_and_the_table_goes_to_stdout(call, engine):
+    run = expected_run()
+    engine(run)
+    result = call("verify", "--out", "out")
+    assert result.exit_code == 0, result.output
+    for verdict in run.verdicts:
+        assert verdict.id in result.stdout
+    assert "2 of 2 negative controls refuted" in result.stdout
+    assert "report: out/index.html" in result.stdout
+    assert "not applicable  softmax-one-over-t-lower-bound  start distribution positive everywhere (here it is 0 in 63 of 64 states)" in result.stdout
+    assert result.stderr.splitlines()[-1].startswith("  8/8  softmax-one-over-t-lower-bound, main: undecided")
+
+
+def test_a_refutation_and_a_surviving_control_are_status_1(call, engine, tmp_path):
+    run = sample_run()
+    engine(run)
+    result = call("verify", "--out", "out")
+    assert result.exit_code == 1
+    assert "refuted    my-npg-bound    gap_rho 0.31 > bound 0.003466 at t = 2, certified (balls)        replay: pgtheory replay out/my-npg-bound.json" in result.stdout
+    assert "           2 states, 2 actions, gamma 9/10, eta 100; the bound times 90 survived the same search" in result.stdout
+    assert "survived   softmax-smoothness-sharp, negative control 'half the constant': supported" in result.stdout
+    for path in counterexample_files(run, tmp_path / "out").values():
+        assert path.is_file()
+
+
+def test_json_is_the_run_and_nothing_else_on_stdout(call, engine):
+    run = expected_run()
+    engine(run)
+    result = call("verify", "npg-one-over-T", "--json", "--seed", 7, "--no-report", "--out", "out")
+    data = json.loads(result.stdout)
+    command = "pgtheory verify npg-one-over-T --budget quick --seed 7"
+    assert data == json.loads(json.dumps(as_dict(run) | {"command": command, "folder": "out"}))
+    assert not os.path.exists("out/index.html")
+    assert os.path.exists("out/run.json")
+
+
+def test_options_reach_the_engine(call, engine):
+    asked = engine(expected_run())
+    words = ["--budget", "deep", "--bound", "1/t", "--set", "eta=1/5", "--set", "tau = 2", "--instance", "gym:X", "--seed", 3, "--jobs", 2, "--fresh"]
+    result = call("verify", "npg-one-over-T", *words, "--store", "s.sqlite", "--out", "out")
+    assert result.exit_code == 0, result.output
+    wanted = {"budget": "deep", "bound": "1/t", "settings": {"eta": "1/5", "tau": "2"}, "instance": "gym:X", "seed": 3, "jobs": 2, "fresh": True}
+    assert {key: asked[key] for key in wanted} == wanted
+    assert str(asked["store"]) == "s.sqlite"
+    assert asked["request"].command() == "pgtheory verify npg-one-over-T --budget deep --bound 1/t --set eta=1/5 --set 'tau = 2' --instance gym:X --seed 3"
+
+
+def test_runs_go_to_a_folder_of_their_own(call, engine, tmp_path):
+    engine(expected_run())
+    for _ in range(2):
+        assert call("verify").exit_code == 0
+    folders = [path for path in (tmp_path / "runs").iterdir() if path.is_dir()]
+    assert len(folders) == 2
+    assert all((folder / "index.html").is_file() for folder in folders)
+    assert (tmp_path / "runs" / "evidence.sqlite").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["verify", "--bund", "x"], r"no such option: --bund .*--bound"),
+        (["verfy"], r"no such command 'verfy'. Did you mean 'verify'\?"),
+        (["verify", "--seed", "x"], r"'--seed'.*integer"),
+        (["verify", "--budget", "fast"], r"'fast' is not one of 'quick', 'standard', 'deep'"),
+        (["verify", "--bound", "1/t"], r"--bound changes one claim: name it"),
+        (["verify", "a", "--set", "eta"], r"--set 'eta': write NAME=EXPR"),
+        (["verify", "nothing.py"], r"nothing\.py: there is no such file"),
+        (["claims", "show", "npg-one-over"], r"there is no claim 'npg-one-over'\. Did you mean npg-one-over-T"),
+        (["claims", "list", "naturel"], r"there is no family 'naturel'"),
+        (["replay", "nothing.json"], r"cannot read nothing\.json: No such file"),
+        (["report", "nothing.json"], r"cannot read nothing\.json"),
+        (["run", "two_state", "--method", "softmax"], r"there is no method 'softmax'\. Did you mean softmax-pg"),
+        (["run", "two_state", "--method", "npg"], r"npg needs --step-size, for example"),
+        (["run", "two_state", "--method", "npg", "--step-size", "big"], r"--step-size 'big' is no number"),
+        (["run", "two_state", "--method", "policy-iteration", "--step-size", "1"], r"policy-iteration has no --step-size; it takes no settings"),
+        (["run", "two_state", "--method", "npg", "--step-size", "1", "--plot", "a.txt"], r"a\.txt: the ending must be \.svg, \.png or \.pdf"),
+        (["solve", "two_state", "--out", "a.txt"], r"a\.txt: the ending must be \.json, \.csv or \.npz"),
+        (["solve", "two_state", "--tol", "0"], r"--tol is 0\.0; it must be above 0"),
+        (["bench", "everything"], r"'everything' is not one of 'policy-gradient', 'solvers'"),
+        (["replay"], r"missing argument 'FILE'"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_status_2(call, words, message):
+    result = call(*words)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert re.search(message, one_line(result.stderr))
+
+
+def test_input_errors_of_the_library_are_status_2_without_traceback(call, monkeypatch):
+    def fail(*_):
+        raise ModelError("row (state 3, action 1) sums to 0.98, not 1")
+
+    monkeypatch.setattr("proofs_check.cli.verification._verify", fail)
+    result = call("verify", "--out", "out")
+    assert (result.exit_code, result.stderr) == (2, "pgtheory: row (state 3, action 1) sums to 0.98, not 1\n")
+
+
+def test_bad_files_are_named(call, tmp_path):
+    (tmp_path / "a.json").write_text('{"schema": 3}')
+    (tmp_path / "b.json").write_text("{")
+    (tmp_path / "c.sqlite").write_text("no database, but long enough to be read as the header of one " * 10)
+    assert "is no counterexample (its schema is 3" in call("replay", "a.json").stderr
+    assert "b.json is no JSON: Expecting property name enclosed in double quotes at line 1, column 2" in call("replay", "b.json").stderr
+    assert "a.json is no run that `pgtheory verify` wrote" in call("report", "a.json").stderr
+    assert "it is no SQLite file" in call("verify", "--store", "c.sqlite").stderr
+    assert "name a folder" in call("verify", "--out", "a.json").stderr
+
+
+# Interruption
+
+
+def test_ctrl_c_says_what_is_finished_and_that_it_resumes(call, engine):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    engine(expected_run(), meanwhile=interrupt)
+    result = call("verify", "--out", "out")
+    assert result.exit_code == cli.INTERRUPTED
+    assert "pg-theorem-direct-and-softmax, direct: proved" in result.stderr
+    assert re.search(r"interrupted: 1 of \d+ forms finished; they are kept in runs/evidence.sqlite, and the same command resumes there", result.stderr)
+    assert not os.path.exists("out/index.html")
+
+
+# Terminal
+
+
+def test_a_terminal_gets_colour_and_folding_and_a_pipe_one_line_a_row(monkeypatch, capsys):
+    rows = [("npg-one-over-T", "refuted", "long words " * 30)]
+    output.table(("claim", "verdict", "evidence"), rows, fold=2, colour=1)
+    assert [line.split("  ")[0].strip() for line in capsys.readouterr().out.splitlines()] == ["claim", "npg-one-over-T"]
+    monkeypatch.setattr(output, "is_terminal", lambda stream=None: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "80")
+    output.table(("claim", "verdict", "evidence"), rows, fold=2, colour=1)
+    text = capsys.readouterr().out
+    assert "\x1b[" in text
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    assert len(plain.splitlines()) > 3
+    assert all(len(row) <= 80 for row in plain.splitlines())
+
+
+def test_forms_that_differ_get_rows_of_their_own(call, engine):
+    forms = [form("c", "supported", name="derived", instances=5), form("c", "vacuous", name="printed")]
+    engine(sample_run(verdicts=[claim("c", "supported", forms=forms)]))
+    lines = call("verify", "--out", "out").stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:4]] == [["c", "vacuous"], ["derived", "supported"], ["printed", "vacuous"]]
+
+
+def test_the_report_is_written_again_from_run_json(call, engine, tmp_path):
+    engine(expected_run())
+    call("verify", "--out", "out", "--no-report")
+    result = call("report", "out", "--out", "again")
+    assert (result.exit_code, result.stdout) == (0, "report: again/index.html\n")
+    assert (tmp_path / "again" / "npg-one-over-t.html").is_file()
+
+
+# Models
+
+
+def test_solve_and_run_print_what_the_library_says(call, tmp_path):
+    import mdps
+    import pgtheory
+
+    mdp = mdps.zoo.frozen_lake(4)
+    best = pgtheory.solve(mdp)
+    result = call("solve", "frozen_lake(4)", "--json", "--out", "v.json")
+    assert result.exit_code == 0, result.output
+    data = json.loads(result.stdout)
+    assert data["values"] == pytest.approx(best.values.tolist(), abs=2e-8)
+    assert json.loads((tmp_path / "v.json").read_text()) == data
+    table = call("solve", "frozen_lake(4)")
+    assert (table.exit_code, len(table.stdout.splitlines())) == (0, 3 + 1 + mdp.num_states)
+    result = call("run", "frozen_lake(4)", "--method", "npg", "--step-size", "1/2", "--iterations", 50, "--out", "r.npz", "--plot", "p.svg", "--json")
+    assert result.exit_code == 0, result.output
+    gap = pgtheory.run(mdp, pgtheory.NaturalPG(step_size=0.5), iterations=50).gap()
+    assert json.loads(result.stdout)["gap"] == pytest.approx(gap.tolist())
+    assert (tmp_path / "r.npz").is_file()
+    assert "pgtheory run" in (tmp_path / "p.svg").read_text()
+
+
+def test_exact_values_are_fractions_with_a_checked_certificate(call):
+    result = call("solve", "frozen_lake(4)", "--exact", "--discount", "9/10", "--json")
+    assert result.exit_code == 0, result.output
+    data = json.loads(result.stdout)
+    assert (data["certificate"], data["discount"], data["values"][-1]) == ("checked", "9/10", "0")
+    assert re.fullmatch(r"\d+/\d+", data["values"][0])
+
+
+def test_every_method_of_the_library_is_on_the_command_line():
+    import dataclasses
+
+    import pgtheory.policy_gradient as methods
+    from proofs_check.cli.models import METHODS
+
+    classes = {name for name in methods.__all__ if dataclasses.is_dataclass(getattr(methods, name)) and name != "Method"}
+    assert classes == set(METHODS.values())
+
+
+def test_ctrl_c_ends_a_real_process_with_one_line(tmp_path):
+    """Interrupted by a signal while the engine works: no traceback."""
+    code = """
+        import time
+        from proofs_check import cli
+        import proofs_check.cli.verification as v
+        def slow(request, options, store, progress):
+            progress.start(5)
+            print("ready", flush=True)
+            time.sleep(60)
+        v._verify = slow
+        import sys
+        sys.argv = ["pgtheory", "verify"]
+        cli.main()
+    """
+    environment = os.environ | {"PYTHONPATH": os.getcwd()}
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == cli.INTERRUPTED
+    assert "Traceback" not in errors
+    assert "interrupted: 0 of 5 forms finished" in errors

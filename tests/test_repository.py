@@ -1,0 +1,239 @@
+"""The repository itself: floors, lazy imports, names, annotations, what the wheel holds."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import types
+import zipfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+FLOORS = ("mdps", "pgtheory", "proofs_check", "experiments")
+PACKAGES = FLOORS[:3]
+SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def _relative(path: pathlib.Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _run(*command: str, cwd: pathlib.Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def _loaded_by(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter holds after `code`."""
+    done = _run(sys.executable, "-c", f"{code}\nimport sys; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))")
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+# Floors
+
+
+def test_no_file_imports_from_a_floor_above():
+    """Imports inside functions and under TYPE_CHECKING count as well."""
+    climbing = []
+    for path in SOURCES:
+        own = FLOORS.index(path.relative_to(ROOT).parts[0])
+        for node in ast.walk(ast.parse(path.read_text())):
+            above = {name.partition(".")[0] for name in _imported(node)} & {*FLOORS[own + 1 :], "tests"}
+            climbing += [f"{_relative(path)}:{node.lineno} imports {name}" for name in sorted(above)]
+    assert not climbing
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
+def test_import_linter_contract_is_kept():
+    linter = shutil.which("lint-imports", path=str(pathlib.Path(sys.executable).parent))
+    if linter is None:
+        pytest.importorskip("importlinter")
+    done = _run(str(linter), "--no-cache")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Lazy imports
+
+HEAVY = {"scipy", "sympy", "cvxpy", "matplotlib", "hypothesis", "gymnasium", "dask", "distributed", "jinja2", "IPython", "pandas", "jax", "torch"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_importing_a_package_loads_nothing_heavy(package):
+    loaded = _loaded_by(f"import {package}")
+    assert not loaded & (HEAVY | {"numba", "flint"})
+    assert not loaded & (set(PACKAGES) - set(PACKAGES[: PACKAGES.index(package) + 1]))
+
+
+def test_help_loads_neither_numbers_nor_symbols():
+    """`pgtheory --help` is answered by typer alone: no numpy, nothing that compiles, in well under a second."""
+    show = "import sys\nsys.argv = ['pgtheory', '--help']\nfrom proofs_check.cli import main\ntry:\n    main()\nexcept SystemExit:\n    pass"
+    loaded = _loaded_by(show)
+    assert not loaded & (HEAVY | {"numba", "flint", "numpy"})
+
+
+def test_nothing_is_compiled_at_import():
+    """No `@njit` with an explicit signature, which would compile when the module is imported."""
+    eager = []
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in {"njit", "jit", "vectorize", "guvectorize"}:
+                eager += [f"{_relative(path)}:{node.lineno}" for argument in node.args if isinstance(argument, ast.Constant | ast.List)]
+    assert not eager
+
+
+# Names
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_package_that_is_imported_is_ours(package):
+    """Generic top-level names could be overwritten by another distribution."""
+    assert pathlib.Path(importlib.import_module(package).__file__).is_relative_to(ROOT)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_resolves(package):
+    module = importlib.import_module(package)
+    assert len(set(module.__all__)) == len(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+        assert name in dir(module)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        module.no_such_name  # noqa: B018
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_submodule_never_hides_a_public_name(package):
+    """Importing the submodule `run` sets `package.run`; whoever imports it first, the public name must still do its work."""
+    module = importlib.import_module(package)
+    submodules = {path.stem for path in (ROOT / package).glob("*.py")} | {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    for name in sorted(set(module.__all__) & submodules):
+        here = f"import importlib; module = importlib.import_module({package!r}); value = module.{name}; print(callable(value))"
+        after = f"import importlib; importlib.import_module('{package}.{name}'); {here}"
+        assert _run(sys.executable, "-c", here).stdout == _run(sys.executable, "-c", after).stdout, f"{package}.{name}: the order of imports matters"
+
+
+def _public_functions(tree: ast.Module):
+    """Public functions of the module, and public methods of its public classes."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node, 0
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            for inner in node.body:
+                if isinstance(inner, ast.FunctionDef) and (not inner.name.startswith("_") or inner.name == "__init__"):
+                    static = any(getattr(d, "id", "") == "staticmethod" for d in inner.decorator_list)
+                    yield inner, 0 if static else 1
+
+
+def _decorators(node: ast.FunctionDef) -> set[str]:
+    heads = [d.func if isinstance(d, ast.Call) else d for d in node.decorator_list]
+    return {getattr(head, "attr", getattr(head, "id", "")) for head in heads}
+
+
+COMPILED = {"kernel", "fast_kernel", "njit", "jit", "overload", "register_jitable", "intrinsic"}
+"""Compiled code is untyped by nature: its types are those of the call."""
+
+
+def test_public_functions_are_annotated():
+    bare = []
+    for path in SOURCES:
+        if any(part.startswith("_") and part != "__init__.py" for part in path.relative_to(ROOT).parts):
+            continue
+        for node, skip in _public_functions(ast.parse(path.read_text())):
+            if _decorators(node) & COMPILED:
+                continue
+            named = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs][skip:]
+            arguments = [*named, *filter(None, (node.args.vararg, node.args.kwarg))]
+            if any(a.annotation is None for a in arguments) or (node.returns is None and node.name != "__init__"):
+                bare.append(f"{_relative(path)}:{node.lineno} {node.name}")
+    assert not bare
+
+
+# Files
+
+
+def test_every_module_states_its_theory():
+    assert not [_relative(path) for path in SOURCES if not ast.get_docstring(ast.parse(path.read_text()))]
+
+
+def test_nothing_is_left_unfinished():
+    marks = re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError)\b|pytest\.skip\(|mark\.xfail")
+    files = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]
+    texts = {path: path.read_text().splitlines() for path in files if path != pathlib.Path(__file__)}
+    found = [f"{_relative(path)}:{number}" for path, lines in texts.items() for number, line in enumerate(lines, 1) if marks.search(line)]
+    assert not found
+
+
+def test_markers_in_use_are_declared():
+    declared = {line.partition(":")[0] for line in PROJECT["tool"]["pytest"]["ini_options"]["markers"]}
+    assert declared == {"slow", "exact", "statistical", "peer"}
+
+
+def test_the_lock_file_fixes_every_dependency():
+    lock = {}
+    for line in (ROOT / "requirements-dev.lock").read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, version = line.split("==")
+            lock[_canonical(name)] = version
+    project = PROJECT["project"]
+    wanted = [*project["dependencies"], *(item for extra in ("gym", "docs", "dev") for item in project["optional-dependencies"][extra])]
+    names = {_canonical(re.match(r"[\w.-]+", item).group()) for item in wanted} - {"pgtheory"}
+    assert names <= set(lock)
+    assert "pgtheory" not in lock
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_one_version_everywhere():
+    version = PROJECT["project"]["version"]
+    assert f"version: {version}" in (ROOT / "CITATION.cff").read_text()
+    assert f'"{version}"' in (ROOT / "docs" / "conf.py").read_text()
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The names in the wheel, built offline from a copy of the checkout."""
+    pytest.importorskip("hatchling")
+    copy, out = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("wheel")
+    ignore = shutil.ignore_patterns("__pycache__", "runs", "_build")
+    for entry in ("mdps", "pgtheory", "proofs_check", "tests", "docs", "experiments"):
+        if (ROOT / entry).exists():
+            shutil.copytree(ROOT / entry, copy / entry, ignore=ignore)
+    for entry in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff"):
+        shutil.copy(ROOT / entry, copy / entry)
+    done = _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out), cwd=copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = out.glob("*.whl")
+    return zipfile.ZipFile(built).namelist()
+
+
+def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel):
+    tops = {name.partition("/")[0] for name in wheel}
+    assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
+
+
+def test_the_wheel_holds_every_file_of_the_packages(wheel):
+    """Templates, style sheets and JSON files are read at run time."""
+    wanted = {_relative(path) for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert wanted <= set(wheel)
+
+
+def test_the_console_script_is_declared(wheel):
+    assert any(name.endswith("entry_points.txt") for name in wheel)
+    module, _, function = PROJECT["project"]["scripts"]["pgtheory"].partition(":")
+    assert isinstance(getattr(importlib.import_module(module), function), types.FunctionType)
