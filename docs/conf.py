@@ -20,6 +20,7 @@ exclude_patterns = ["_build", "_ext"]
 nitpicky = False  # annotations name arrays of numpy and flint, which have no pages here
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+toc_object_entries = False
 
 html_theme = "alabaster"
 html_math_renderer = "mathml"

@@ -5,8 +5,14 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_HOME = {"MDP": "mdps.model", "ModelError": "mdps.errors"}
-_MODULES = ("io", "random", "rational", "strategies", "zoo")
+_HOME = {
+    "FiniteHorizon": "mdps.finite_horizon",
+    "Labelled": "mdps.total_reward",
+    "MDP": "mdps.model",
+    "ModelError": "mdps.errors",
+    "Objective": "mdps.total_reward",
+}
+_MODULES = ("finite_horizon", "io", "random", "rational", "strategies", "structure", "total_reward", "zoo")
 __all__ = [*_HOME, *_MODULES]
 
 

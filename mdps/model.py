@@ -94,18 +94,9 @@ class MDP:
         first_pair   (S + 1,) increasing integers: state s owns the rows first_pair[s] .. first_pair[s + 1] - 1, at least one
         rewards      (pairs,)
         """
-        first = _row_numbers(first_pair)
-        if first.ndim != 1 or first.size < 2 or first[0] != 0:
-            raise ModelError(f"first_pair must be a vector of S + 1 >= 2 row numbers that starts at 0; it has shape {first.shape}")
-        empty = np.flatnonzero(np.diff(first) < 1)
-        if empty.size:
-            raise ModelError(f"state {empty[0]} has no action; give it at least one (a self-loop with reward 0 for a terminal state)")
-        matrix = _as_choices(choices)
-        if matrix.shape != (first[-1], first.size - 1):
+        first, matrix, paid = checked_shapes(first_pair, choices, rewards)
+        if matrix.shape[1] != first.size - 1:
             raise ModelError(f"choices has shape {matrix.shape}; first_pair asks for ({first[-1]}, {first.size - 1}) (pairs, states)")
-        paid = _numbers("rewards", rewards)
-        if paid.shape != (first[-1],):
-            raise ModelError(f"rewards has shape {paid.shape}; there are {first[-1]} pairs of state and action")
         self = cls.__new__(cls)
         self._fill(first, matrix, paid, discount, start, _Labels(state_names, action_names), name)
         return self
@@ -114,25 +105,15 @@ class MDP:
         num_states = first.size - 1
         exact = is_exact(choices if isinstance(choices, np.ndarray) else choices.data) or is_exact(rewards)
         exact = exact or is_exact(discount) or (start is not None and is_exact(start))
-        initial = _start(start, num_states, exact)
-        if exact:
+        names = labels.states(num_states), labels.actions(int(np.diff(first).max()))
+        self._set(first_pair=_frozen(first), _choices=choices, pair_rewards=rewards, state_names=names[0], action_names=names[1], name=name or "")
+        if exact:  # float parts are checked before they become rationals, which would hide what is wrong with them
+            check_rows(self)
             choices, rewards, discount = _all_exact(choices), _numbers_exact(rewards), _numbers_exact(discount)[()]
         else:
             discount = _float_discount(discount)
-        for field, value in (
-            ("_exact", None),
-            ("_float", None),
-            ("given_exactly", exact),
-            ("first_pair", _frozen(first)),
-            ("_choices", _frozen(choices) if isinstance(choices, np.ndarray) else choices),
-            ("pair_rewards", _frozen(rewards)),
-            ("discount", discount),
-            ("start", _frozen(initial)),
-            ("state_names", labels.states(num_states)),
-            ("action_names", labels.actions(int(np.diff(first).max()))),
-            ("name", name or ""),
-        ):
-            object.__setattr__(self, field, value)
+        self._set(_exact=None, _float=None, given_exactly=exact, discount=discount, start=_frozen(_start(start, num_states, exact)))
+        self._set(_choices=_frozen(choices) if isinstance(choices, np.ndarray) else choices, pair_rewards=_frozen(rewards))
         _check(self)
         if exact:
             if float(fraction(discount)) == 1:
@@ -143,6 +124,10 @@ class MDP:
             for field in ("_choices", "pair_rewards", "discount", "start"):
                 object.__setattr__(self, field, getattr(as_float, field))
             object.__setattr__(self, "_exact", twin)
+
+    def _set(self, **fields: Any) -> None:
+        for field, value in fields.items():
+            object.__setattr__(self, field, value)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"an MDP does not change; mdp.replace({name}=...) gives a changed copy")
@@ -356,6 +341,22 @@ class _Labels:
         return tuple(str(name) for name in names)
 
 
+def checked_shapes(first_pair: Any, choices: Any, rewards: Any) -> tuple[Array, Any, Array]:
+    """The parts of a choice matrix as new arrays whose numbers of states and pairs agree; the number of successors is left open."""
+    first = _row_numbers(first_pair)
+    if first.ndim != 1 or first.size < 2 or first[0] != 0:
+        raise ModelError(f"first_pair must be a vector of S + 1 >= 2 row numbers that starts at 0; it has shape {first.shape}")
+    empty = np.flatnonzero(np.diff(first) < 1)
+    if empty.size:
+        raise ModelError(f"state {empty[0]} has no action; give it at least one (a self-loop with reward 0 for a terminal state)")
+    matrix, paid = _as_choices(choices), _numbers("rewards", rewards)
+    if matrix.shape[0] != first[-1]:
+        raise ModelError(f"choices has shape {matrix.shape}; first_pair asks for ({first[-1]}, {first.size - 1}) (pairs, states)")
+    if paid.shape != (first[-1],):
+        raise ModelError(f"rewards has shape {paid.shape}; there are {first[-1]} pairs of state and action")
+    return first, matrix, paid
+
+
 def _row_numbers(first_pair: Any) -> Array:
     try:
         given = np.asarray(first_pair)
@@ -494,9 +495,21 @@ def _start(start: Any, states: int, exact: bool) -> Array:
     numbers = _numbers("start", start)
     if numbers.shape != (states,):
         raise ModelError(f"start has shape {numbers.shape}; it must hold one probability for each of the {states} states")
-    if numbers.dtype == object:
+    if numbers.dtype == object or not exact:
         return numbers
-    return exact_rows(numbers) if exact and np.all(np.isfinite(numbers)) else numbers
+    _check_start(numbers, lambda state: f"state {state}")
+    return exact_rows(numbers)
+
+
+def _check_start(start: Array, label: Any) -> None:
+    _refuse_non_finite("start", start)
+    if np.any(start < 0):
+        state = int(np.flatnonzero(start < 0)[0])
+        raise ModelError(f"start[{state}] ({label(state)}) is {start[state]}; a probability is at least 0")
+    total = start.sum()
+    tolerance = 0 if start.dtype == object else ROW_TOLERANCE
+    if abs(total - 1) > tolerance:
+        raise ModelError(f"start sums to {_figure(total)}, not 1; it may be off by at most {tolerance:g}")
 
 
 def _float_discount(discount: Any) -> float:
@@ -530,12 +543,16 @@ def _check(mdp: MDP) -> None:
             f"discount is {mdp.discount}; it must be in [0, 1)."
             + (" For total reward or average reward use the solvers for those criteria." if mdp.discount == 1 else "")
         )
+    check_rows(mdp)
+    _check_start(mdp.start, mdp.state_label)
+
+
+def check_rows(mdp: Any) -> None:
+    """Refuses rows that are no distributions, and rewards that are not finite.  Takes an MDP or one stage of a finite-horizon problem."""
     rows = mdp._choices
     data = rows if isinstance(rows, np.ndarray) else rows.data
-    if data.dtype != object:
-        _refuse_non_finite("transitions", data, mdp)
-        _refuse_non_finite("rewards", mdp.pair_rewards, mdp)
-        _refuse_non_finite("start", mdp.start, mdp)
+    _refuse_non_finite("transitions", data, mdp)
+    _refuse_non_finite("rewards", mdp.pair_rewards, mdp)
     negative = np.flatnonzero((data < 0).reshape(-1))
     if negative.size:
         k = int(negative[0])
@@ -554,12 +571,6 @@ def _check(mdp: MDP) -> None:
     if off.size:
         pair = int(off[0])
         raise ModelError(f"{_place(mdp, pair)} sums to {_figure(sums[pair])}, not 1; {_surplus(sums[pair], tolerance)}")
-    if np.any(mdp.start < 0):
-        state = int(np.flatnonzero(mdp.start < 0)[0])
-        raise ModelError(f"start[{state}] ({mdp.state_label(state)}) is {mdp.start[state]}; a probability is at least 0")
-    total = mdp.start.sum()
-    if abs(total - 1) > tolerance:
-        raise ModelError(f"start sums to {_figure(total)}, not 1; it may be off by at most {tolerance:g}")
 
 
 def _figure(number: Any) -> str:

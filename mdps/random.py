@@ -62,7 +62,14 @@ def garnet(
 
 
 def dirichlet(
-    num_states: int, num_actions: int, seed: Seed, *, concentration: float = 1.0, discount: Any = 0.95, rewards: Any = "uniform", start: Any = "uniform"
+    num_states: int,
+    num_actions: int,
+    seed: Seed,
+    *,
+    concentration: float = 1.0,
+    discount: Any = 0.95,
+    rewards: Any = "uniform",
+    start: Any = "uniform",
 ) -> MDP:
     """Each row is Dirichlet(concentration, ..., concentration)."""
     rng, pairs = _checked(seed, num_states, num_actions)
@@ -72,9 +79,7 @@ def dirichlet(
     return _model(rng, rows, num_states, num_actions, discount, rewards, start, f"dirichlet({num_states}, {num_actions})")
 
 
-def deterministic(
-    num_states: int, num_actions: int, seed: Seed, *, discount: Any = 0.95, rewards: Any = "uniform", start: Any = "uniform"
-) -> MDP:
+def deterministic(num_states: int, num_actions: int, seed: Seed, *, discount: Any = 0.95, rewards: Any = "uniform", start: Any = "uniform") -> MDP:
     """Each pair leads to one uniformly drawn state."""
     rng, pairs = _checked(seed, num_states, num_actions)
     rows = np.zeros((pairs, num_states))

@@ -63,7 +63,10 @@ def to_float(values: Any) -> Array:
     """Object array of rationals as float64, each correctly rounded."""
     source = np.asarray(values, dtype=object)
     out = np.empty(source.shape)
-    out.reshape(-1)[:] = [float(fraction(x)) for x in source.reshape(-1)]
+    try:
+        out.reshape(-1)[:] = [int(x.p) / int(x.q) for x in map(rational, source.reshape(-1).tolist())]
+    except OverflowError as error:
+        raise ModelError("a number is too large for float64, whose largest is 1.8e308") from error
     return out
 
 
@@ -78,25 +81,30 @@ def simplest_between(low: Fraction, high: Fraction) -> Fraction:
         return Fraction(0)
     if high < 0 or (high == 0 and low < 0):
         return -simplest_between(-high, -low)
-    path: list[int] = []
+    return Fraction(*_simplest_ratio(low.numerator, low.denominator, high.numerator, high.denominator))
+
+
+def _simplest_ratio(a: int, b: int, c: int, d: int) -> tuple[int, int]:
+    """(p, q) with the smallest q and a/b <= p/q <= c/d, for 0 <= a/b <= c/d: continued fractions as long as both ends agree."""
+    p0, q0, p1, q1 = 0, 1, 1, 0
     while True:
-        whole = -(-low.numerator // low.denominator)
-        if whole <= high:
-            break
-        floor = low.numerator // low.denominator
-        path.append(floor)
-        low, high = 1 / (high - floor), 1 / (low - floor)
-    value = Fraction(whole)
-    for floor in reversed(path):
-        value = floor + 1 / value
-    return value
+        whole, rest = divmod(a, b)
+        first = whole + (rest > 0)
+        if first * d <= c:
+            return first * p1 + p0, first * q1 + q0
+        p0, q0, p1, q1 = p1, q1, whole * p1 + p0, whole * q1 + q0
+        a, b, c, d = d, c - whole * d, b, rest
 
 
 def simplest(value: float, within: Fraction = CLOSE) -> Any:
     """The fraction of smallest denominator within relative distance `within` of the float `value`, as `flint.fmpq`."""
-    exact = Fraction(float(value))
-    radius = abs(exact) * within
-    return rational(simplest_between(exact - radius, exact + radius))
+    from flint import fmpq
+
+    numerator, denominator = float(value).as_integer_ratio()
+    p, q = abs(numerator) * within.denominator, denominator * within.denominator
+    radius = abs(numerator) * within.numerator
+    top, bottom = _simplest_ratio(p - radius, q, p + radius, q)
+    return fmpq(-top if numerator < 0 else top, bottom)
 
 
 def simplest_array(values: Any) -> Array:

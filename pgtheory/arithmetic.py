@@ -6,7 +6,7 @@
     field      object arrays of any other exact field, such as sympy's fractions of polynomials: solve, mix and expect only
 
 An algorithm's step is written once with array operators (`+ - * /`, `.sum(axis=1)`, `x[:, None]`, integer literals) and the helpers here.
-numba compiles that source: each helper that a step may use has an overload, which only forwards to a float kernel of `pgtheory.kernels`.
+numba compiles the same source: `pgtheory.kernels.compiled_step` puts the float kernel of the same name in the place of each helper.
 
 Two traps of balls are closed here.  Comparing overlapping balls with `<` is always False; `less` raises `Undecided` instead.  A literal 0.1 is
 a 53-bit number, not 1/10: write constants as integers or rationals.  (`x**2` of a ball around 0 is undefined in flint: write `x * x`.)
@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from flint import arb, arb_mat, ctx, fmpq, fmpq_mat, fmpz
-from numba.extending import overload
 
 from pgtheory import kernels
 
@@ -189,14 +188,17 @@ def sqrt(values: Any) -> Any:
 
 
 def exp(values: Any) -> Any:
+    """e^x of every entry; float64 and balls (rationals raise TypeError: e^x leaves them)."""
     return elementwise(arb.exp, values) if kind(values) == "ball" else np.exp(_no_rational(values, "exp"))
 
 
 def log(values: Any) -> Any:
+    """Natural logarithm of every entry; float64 and balls (rationals raise TypeError)."""
     return elementwise(arb.log, values) if kind(values) == "ball" else np.log(_no_rational(values, "log"))
 
 
 def absolute(values: Any) -> Any:
+    """|x| of every entry, in every arithmetic that has an order."""
     return elementwise(abs, values) if kind(values) != "float" else np.abs(values)
 
 
@@ -284,6 +286,11 @@ def expect(transitions: Any, values: Any) -> Array:
 def lookahead(transitions: Any, rewards: Any, discount: Any, values: Any) -> Array:
     """r + gamma P V: the action values (..., S, A) if the future is worth `values` (..., S)."""
     return rewards + discount * expect(transitions, values)
+
+
+def advantages(transitions: Any, rewards: Any, discount: Any, values: Any) -> Array:
+    """r + gamma P V - V: what one action brings against `values` (..., S), of its own policy; (..., S, A)."""
+    return lookahead(transitions, rewards, discount, values) - np.asarray(values)[..., None]
 
 
 def policy_values(policy: Any, transitions: Any, rewards: Any, discount: Any) -> Array:
@@ -378,44 +385,3 @@ def improve(policy: Any, action_values: Any, discount: Any) -> Array:
             out[index] = _constant(policy, 0)
             out[(*index, best)] = _constant(policy, 1)
     return out
-
-
-# What numba compiles in a step: each helper forwards to its kernel.  (Without annotations: numba compares the two signatures.)
-
-
-@overload(softmax)
-def _softmax(logits):
-    return lambda logits: kernels.softmax(logits)
-
-
-@overload(log_softmax)
-def _log_softmax(logits):
-    return lambda logits: kernels.log_softmax(logits)
-
-
-@overload(lookahead)
-def _lookahead(transitions, rewards, discount, values):
-    return lambda transitions, rewards, discount, values: kernels.lookahead(transitions, rewards, discount, values)
-
-
-@overload(policy_values)
-def _policy_values(policy, transitions, rewards, discount):
-    return lambda policy, transitions, rewards, discount: kernels.policy_values(policy, transitions, rewards, discount)
-
-
-@overload(policy_values_and_visits)
-def _policy_values_and_visits(policy, transitions, rewards, discount, start):
-    def forward(policy, transitions, rewards, discount, start):
-        return kernels.policy_values_and_visits(policy, transitions, rewards, discount, start)
-
-    return forward
-
-
-@overload(project_simplex)
-def _project_simplex(rows):
-    return lambda rows: kernels.project_simplex(rows)
-
-
-@overload(improve)
-def _improve(policy, action_values, discount):
-    return lambda policy, action_values, discount: kernels.improve(policy, action_values, discount)

@@ -34,7 +34,7 @@ def bounds_for_run(run: Any, distribution: Array | None = None) -> dict[str, Arr
     from proofs_check.catalogue import claims
 
     rho = np.asarray(run.mdp.start if distribution is None else distribution, dtype=np.float64)
-    found = {}
+    found: dict[str, Array] = {}
     for claim in claims().values():
         fitting = {form.name: bound for form in claim.forms if (bound := _bound(claim.case(form), run, rho)) is not None}
         found |= {claim.id if len(fitting) == 1 else f"{claim.id}:{name}": bound for name, bound in fitting.items()}

@@ -7,11 +7,15 @@ that is false, with the reason.  `Claim.cases` resolves them into `Case`s, each 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
+import inspect
+import pathlib
 from typing import Any
 
 from mdps.errors import nearest
 from proofs_check import expression
+from proofs_check.bibliography import CITATIONS
 from proofs_check.domains import Domain
 from proofs_check.expression import ExpressionError
 from proofs_check.quantities import parse
@@ -29,7 +33,11 @@ class Source:
     key: str
     where: str = ""
     version: str = ""
-    text: str = ""
+    text: str = ""  # the citation in words; filled in for the keys of the bibliography
+
+    def __post_init__(self) -> None:
+        if not self.text:
+            object.__setattr__(self, "text", CITATIONS.get(self.key, ""))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,13 +92,37 @@ class Case:
         """The content that evidence depends on, as text; titles and prose do not count."""
         settings = {name: str(rule) for name, rule in self.settings.items()}
         where = [(str(a), str(b)) for a, b in self.where]
-        parts = (self.claim, self.name, self.kind, self.statement.text(), self.domain, self.process, settings, self.trivial, where)
+        process = (self.process, _source_of(self.process))
+        parts = (self.claim, self.name, self.kind, self.statement.text(), self.domain, process, settings, self.trivial, where)
         return repr((*parts, self.horizon, self.symbolic, [getattr(i, "__name__", str(i)) for i in self.instances]))
 
     def digest(self) -> str:
         from pgtheory.compiled import source_digest
 
-        return hashlib.sha256(f"{ENGINE_VERSION} {source_digest()} {self.canonical()}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{ENGINE_VERSION} {source_digest()} {_checking_sources()} {self.canonical()}".encode()).hexdigest()[:16]
+
+
+@functools.cache
+def _checking_sources() -> str:
+    """Digest of the sources that measure and judge (quantities, domains, engine) and of the models: evidence gained with others does not count."""
+    import mdps
+
+    here, models = pathlib.Path(__file__).parent, pathlib.Path(mdps.__file__).parent
+    h = hashlib.sha256()
+    for path in sorted([*here.glob("*.py"), *(here / "engine").glob("*.py"), *models.rglob("*.py")]):
+        h.update(path.name.encode() + path.read_bytes())
+    return h.hexdigest()[:16]
+
+
+def _source_of(process: Any) -> str:
+    """The text of somebody else's method, so that a change of it asks for new evidence; ours are in the digest of the compiled sources."""
+    made = process if inspect.isclass(process) or inspect.isfunction(process) else type(process)
+    if process is None or made.__module__.startswith("pgtheory."):
+        return ""
+    try:
+        return inspect.getsource(made)
+    except (OSError, TypeError):
+        return ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +178,8 @@ class Claim:
         filled = {field: getattr(self, field) if getattr(form, field) is None else getattr(form, field) for field in FORM_FIELDS}
         filled["settings"] = {str(key): rule for key, rule in filled["settings"].items()}
         filled["where"] = tuple((_expression(a), _expression(b)) for a, b in filled["where"])
+        if filled["domain"].policy == "default":
+            filled["domain"] = filled["domain"].replace(policy="interior" if filled["process"] is None else "uniform")
         kind = "control" if isinstance(form, Control) else "statement"
         statement = form.statement if form.statement is not None else self.forms[0].statement
         because = getattr(form, "because", "")

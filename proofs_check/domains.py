@@ -53,7 +53,8 @@ class Between:
 class Domain:
     """Random and named instances with the start distributions, policies and rewards that a claim allows.
 
-    policy   "interior" (all probabilities positive), "uniform", "deterministic" or "any";  other   a second policy: "any" or None
+    policy   "interior" (all probabilities positive), "uniform", "deterministic" or "any"; "default" is uniform for a claim about a method's
+             run and interior for one about given policies;  other   a second policy: "any" or None
     mu       "positive" or "any";  rho  "any" or "mu" (the same distribution)
     """
 
@@ -62,7 +63,7 @@ class Domain:
     min_actions: int = 1
     max_discount: Fraction = Fraction(99, 100)
     rewards: tuple[int, int] | None = (0, 1)
-    policy: str = "interior"
+    policy: str = "default"
     other: str | None = None
     mu: str = "positive"
     rho: str = "any"
@@ -180,7 +181,12 @@ def _is_uniform(instance: Instance) -> bool:
 
 def free_settings(settings: dict[str, Any]) -> list[str]:
     """Names of the settings that the search may choose."""
-    return [name for name, rule in settings.items() if isinstance(rule, Between)]
+    return [name for name, rule in settings.items() if is_free(rule)]
+
+
+def is_free(rule: Any) -> bool:
+    """Whether a setting's rule leaves a choice: a range, or a tuple of values."""
+    return isinstance(rule, Between | tuple)
 
 
 def resolve_settings(settings: dict[str, Any], discount: Array, states: int, actions: int, free: Array) -> dict[str, Array]:
@@ -191,8 +197,15 @@ def resolve_settings(settings: dict[str, Any], discount: Array, states: int, act
     for name, rule in settings.items():
         if isinstance(rule, Between):
             low, high = (_value(end, names, _float_number) for end in (rule.low, rule.high))
+            if not np.all((np.asarray(low) > 0) & (np.asarray(low) <= high)):
+                raise expression.ExpressionError(f"setting {name} lies between {rule.low} and {rule.high}: the ends must be positive and in order")
             share = np.clip(0.5 + 0.5 * free[:, column], 0, 1)
             value = low * (high / low) ** share
+            column += 1
+        elif isinstance(rule, tuple):
+            known = np.array([float(fraction(option)) for option in rule])
+            share = np.clip(0.5 + 0.5 * free[:, column], 0, 1)
+            value = known[np.minimum((share * len(known)).astype(int), len(known) - 1)]
             column += 1
         else:
             value = _value(rule, names, _float_number)
@@ -206,7 +219,10 @@ def exact_settings(settings: dict[str, Any], instance: Instance, chosen: dict[st
     names: dict[str, Any] = {"gamma": instance.discount, "S": rational(states), "A": rational(actions)}
     out: dict[str, Any] = {}
     for name, rule in settings.items():
-        value = chosen[name] if isinstance(rule, Between) else _value(rule, names, lambda p, q: rational(Fraction(p, q)))
+        try:
+            value = chosen[name] if is_free(rule) else _value(rule, names, lambda p, q: rational(Fraction(p, q)))
+        except (TypeError, AttributeError) as error:
+            raise expression.ExpressionError(f"setting {name} = {rule} is no rational number, so no run with it can be certified") from error
         out[name] = names[name] = rational(value)
     return out
 
@@ -222,6 +238,8 @@ def in_range(settings: dict[str, Any], instance: Instance) -> bool:
             low, high = (_value(end, names, Fraction) for end in (rule.low, rule.high))
             if not low * (1 - slack) <= names[name] <= high * (1 + slack):
                 return False
+        elif isinstance(rule, tuple) and all(abs(names[name] - fraction(option)) > slack * abs(names[name]) for option in rule):
+            return False
     return True
 
 

@@ -24,8 +24,13 @@ class Dual:
     def __init__(self, value: Array, slope: Array) -> None:
         self.value, self.slope = value, slope
 
-    def __add__(self, other: Dual) -> Dual:
-        return Dual(self.value + other.value, self.slope + other.slope)
+    def __getitem__(self, index: Any) -> Dual:
+        whole = index if isinstance(index, tuple) else (index,)
+        return Dual(self.value[whole], self.slope[(*whole, slice(None))])
+
+    def __setitem__(self, index: Any, part: Dual) -> None:
+        whole = index if isinstance(index, tuple) else (index,)
+        self.value[whole], self.slope[(*whole, slice(None))] = part.value, part.slope
 
     def __sub__(self, other: Dual) -> Dual:
         return Dual(self.value - other.value, self.slope - other.slope)
@@ -38,28 +43,26 @@ class Dual:
         return Dual(quotient, (self.slope - other.slope * quotient[..., None]) / other.value[..., None])
 
 
-def solve(matrix: list[list[Dual]], right: list[Dual]) -> list[Dual]:
-    """Gaussian elimination without pivoting, for I - gamma P (whose pivots never vanish)."""
-    size = len(right)
-    matrix, right = [list(row) for row in matrix], list(right)
+def solve(matrix: Dual, right: Dual) -> Dual:
+    """Gaussian elimination without pivoting on (..., n, n) and (..., n), for I - gamma P (whose pivots never vanish)."""
+    size = right.value.shape[-1]
+    m, x = Dual(matrix.value.copy(), matrix.slope.copy()), Dual(right.value.copy(), right.slope.copy())
     for i in range(size):
-        for row in range(i + 1, size):
-            factor = matrix[row][i] / matrix[i][i]
-            for column in range(i + 1, size):
-                matrix[row][column] = matrix[row][column] - factor * matrix[i][column]
-            right[row] = right[row] - factor * right[i]
+        pivot, row, side = m[..., i : i + 1, i], m[..., i : i + 1, i + 1 :], x[..., i : i + 1]
+        factor = m[..., i + 1 :, i] / pivot
+        m[..., i + 1 :, i + 1 :] = m[..., i + 1 :, i + 1 :] - factor[..., None] * row
+        x[..., i + 1 :] = x[..., i + 1 :] - factor * side
     for i in reversed(range(size)):
-        for column in range(i + 1, size):
-            right[i] = right[i] - matrix[i][column] * right[column]
-        right[i] = right[i] / matrix[i][i]
-    return right
+        x[..., i : i + 1] = x[..., i : i + 1] / m[..., i : i + 1, i]
+        x[..., :i] = x[..., :i] - m[..., :i, i] * x[..., i : i + 1]
+    return x
 
 
 def derivative_of_value(c: Context, parameters: str) -> Array:
     """dV(mu)/dpi(a|s) ("direct") or dV(mu)/dtheta(s,a) ("softmax") at each record: (B, R, S*A)."""
     policies = c.policies[:, c.now]
     batch, records, states, actions = policies.shape
-    zero = c.discount[0] * 0
+    zero = c.discount[0] * 0  # in the numbers of this context
     slopes = np.full((batch, records, states, actions, states, actions), zero, dtype=policies.dtype)
     for s in range(states):
         for a in range(actions):
@@ -68,28 +71,10 @@ def derivative_of_value(c: Context, parameters: str) -> Array:
                 continue
             for b in range(actions):  # d pi(a|s) / d theta(s, b) = pi(a|s) (1[a = b] - pi(b|s))
                 slopes[:, :, s, a, s, b] = policies[:, :, s, a] * ((zero + int(a == b)) - policies[:, :, s, b])
-    flat = slopes.reshape(batch, records, states, actions, states * actions)
-    pi = [[Dual(policies[:, :, s, a], flat[:, :, s, a]) for a in range(actions)] for s in range(states)]
-
-    def constant(number: Any) -> Dual:
-        value = np.full((batch, records), zero, dtype=policies.dtype) + number
-        return Dual(value, np.full((*value.shape, states * actions), zero, dtype=policies.dtype))
-
-    matrix, right = [], []
-    for s in range(states):
-        row = []
-        for u in range(states):
-            entry = constant(zero + int(s == u))
-            for a in range(actions):
-                entry = entry - pi[s][a] * constant((c.discount * c.transitions[:, s, a, u])[:, None])
-            row.append(entry)
-        matrix.append(row)
-        paid = constant(zero)
-        for a in range(actions):
-            paid = paid + pi[s][a] * constant(c.rewards[:, s, a][:, None])
-        right.append(paid)
-    values = solve(matrix, right)
-    total = constant(zero)
-    for s in range(states):
-        total = total + values[s] * constant(c.mu[:, s][:, None])
-    return total.slope
+    pi = Dual(policies, slopes.reshape(batch, records, states, actions, states * actions))
+    scaled = (c.discount[:, None, None, None] * c.transitions)[:, None]  # (B, 1, S, A, S')
+    chain = Dual(np.einsum("nrsa,nrsat->nrst", pi.value, scaled), np.einsum("nrsak,nrsat->nrstk", pi.slope, scaled))
+    identity = c.constant(np.eye(states, dtype=np.int64))
+    right = Dual(np.einsum("nrsa,nsa->nrs", pi.value, c.rewards), np.einsum("nrsak,nsa->nrsk", pi.slope, c.rewards))
+    values = solve(Dual(identity - chain.value, -chain.slope), right)
+    return np.einsum("ns,nrsk->nrk", c.mu, values.slope)

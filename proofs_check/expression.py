@@ -109,6 +109,8 @@ def evaluate(expression: sympy.Expr, values: Mapping[str, Any], number: Callable
     def walk(node: sympy.Basic) -> Any:
         match node:
             case sympy.Symbol():
+                if node.name not in values:
+                    raise ExpressionError(f"{node.name} has no value here; known are {', '.join(values) or 'none'}")
                 return values[node.name]
             case sympy.Rational():
                 return number(int(node.p), int(node.q))
@@ -191,6 +193,8 @@ def _apply(name: str, value: Any) -> Any:
     """log, exp or sqrt of floats or balls; a TypeError says that rationals cannot hold it."""
     from pgtheory import arithmetic
 
+    if name == "sqrt" and arithmetic.kind(value) == "ball":  # arithmetic.sqrt is for numbers known to be nonnegative; here a negative one is none
+        return arithmetic.elementwise(lambda x: x.sqrt(), value)
     return getattr(arithmetic, name)(value)
 
 

@@ -53,7 +53,7 @@ class Instance:
         """The same instance in float64."""
         if not self.is_exact:
             return self
-        arrays: dict[str, Any] = {f: None if getattr(self, f) is None else to_float(getattr(self, f)) for f in FIELDS}
+        arrays: dict[str, Any] = {f: None if getattr(self, f) is None else _float_of(getattr(self, f)) for f in FIELDS}
         arrays["discount"] = float(arrays["discount"])
         return dataclasses.replace(self, **arrays, settings={k: float(fraction(v)) for k, v in self.settings.items()})
 
@@ -86,6 +86,22 @@ class Instance:
             if value is not None and (value.shape != shape or any(row.sum() != 1 for row in np.atleast_2d(value)) or (value < 0).any()):
                 raise ModelError(f"{field} must have shape {shape} with rows that are distributions")
         return instance
+
+
+_RECENT: dict[int, tuple[Any, Array]] = {}
+"""Float twins of the last few exact arrays: instances made around one model share its arrays."""
+
+
+def _float_of(values: Any) -> Array:
+    known = _RECENT.get(id(values))
+    if known is not None and known[0] is values:
+        return known[1]
+    twin = to_float(values)
+    if twin.size > 100:
+        while len(_RECENT) >= 8:
+            del _RECENT[next(iter(_RECENT))]
+        _RECENT[id(values)] = (values, twin)
+    return twin
 
 
 def _plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 from mdps.model import MDP
 from mdps.rational import fraction, rational, rational_array
 from proofs_check.claim import Case
-from proofs_check.domains import Between, Domain, exact_settings, in_range
+from proofs_check.domains import Domain, exact_settings, in_range, is_free
 from proofs_check.expression import evaluate
 from proofs_check.instance import Instance
 from proofs_check.quantities import parse
@@ -48,6 +48,7 @@ def dressed(case: Case, model: MDP, limit: int | None = None) -> Iterator[Instan
     states, actions = model.num_states, model.num_actions
     if limit is None:
         limit = 48 if states <= 3 else 12 if states <= 10 else 3
+    transitions, rewards = model.transitions, model.rewards  # one object each, so that its float twin is made once
     choices = settings_choices(case, model)
     policies = list(start_policies(case.domain, states, actions))
     starts = list(start_distributions(case.domain, model))
@@ -58,7 +59,7 @@ def dressed(case: Case, model: MDP, limit: int | None = None) -> Iterator[Instan
         policy = policies[(k // len(choices)) % len(policies)]
         mu, rho = starts[(k // (len(choices) * len(policies)) + k) % len(starts)]
         instance = Instance(
-            model.transitions, model.rewards, model.discount, mu, rho, policy, other=second_policy(case.domain, policy), settings=settings, name=model.name
+            transitions, rewards, model.discount, mu, rho, policy, other=second_policy(case.domain, policy), settings=settings, name=model.name
         )
         settled = settle(case, instance)
         if settled is not None:
@@ -128,7 +129,7 @@ def second_policy(domain: Domain, policy: Array) -> Array | None:
 
 def settings_choices(case: Case, model: MDP) -> list[dict[str, Any]]:
     """Both ends and the middle of each free setting's range, in rationals (the middle on the logarithmic scale, rounded)."""
-    free = [(name, rule) for name, rule in case.settings.items() if isinstance(rule, Between)]
+    free = [(name, rule) for name, rule in case.settings.items() if is_free(rule)]
     if not free:
         return [{}]
     names: dict[str, Any] = {"gamma": fraction(model.exact.discount), "S": Fraction(model.num_states), "A": Fraction(model.num_actions)}
@@ -136,6 +137,9 @@ def settings_choices(case: Case, model: MDP) -> list[dict[str, Any]]:
     for which in range(3):
         chosen: dict[str, Any] = {}
         for k, (name, rule) in enumerate(free):
+            if isinstance(rule, tuple):
+                chosen[name] = rational(rule[(which + k) % len(rule)])
+                continue
             low, high = (evaluate(parse(end) if isinstance(end, str) else parse(str(end)), names, Fraction) for end in (rule.low, rule.high))
             middle = Fraction((float(low) * float(high)) ** 0.5).limit_denominator(1000) if low > 0 else (low + high) / 2
             chosen[name] = rational((low, high, min(max(middle, low), high))[(which + k) % 3])

@@ -15,7 +15,7 @@ GREEK = {
 }  # fmt: skip
 OPERATORS = {
     "le": "≤", "ge": "≥", "leq": "≤", "geq": "≥", "cdot": "·", "times": "×", "sum": "∑", "in": "∈", "infty": "∞", "nabla": "∇", "partial": "∂",
-    "|": "‖", "sim": "∼", "prime": "′", "to": "→", "neq": "≠", "forall": "∀", "{": "{", "}": "}", "lbrace": "{", "rbrace": "}",
+    "|": "‖", "Vert": "‖", "sim": "∼", "prime": "′", "to": "→", "neq": "≠", "forall": "∀", "{": "{", "}": "}", "lbrace": "{", "rbrace": "}",
 }  # fmt: skip
 FUNCTIONS = ("log", "exp", "max", "min", "sup", "inf")
 SPACES = {",": "0.17em", ";": "0.28em", ":": "0.22em", " ": "0.25em", "quad": "1em", "!": "0"}
@@ -77,6 +77,8 @@ class _Reader:
             return f"<mn>{text}</mn>"
         if kind == "letter":
             return f"<mi>{text}</mi>"
+        if kind == "mark" and text in "}^_&$#%~":
+            raise ValueError(f"{text!r} stands alone in {self.text!r}")
         if kind == "mark":
             return self.row(("mark", "}")) if text == "{" else f"<mo>{html.escape('−' if text == '-' else text)}</mo>"
         return self.command(text)

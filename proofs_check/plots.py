@@ -36,6 +36,7 @@ def plot_curve(curve: Mapping[str, Any], ax: Any = None, *, title: str | None = 
     returns    the axes
     """
     times, measured, bound = _until_settled(*columns(curve))
+    measured = np.where(np.abs(measured) > ROUNDING * np.max(np.abs(measured), where=np.isfinite(measured), initial=0.0), measured, 0.0 * measured)
     ax = _axes(ax)
     label = str(curve.get("label") or "measured")
     logarithmic = _set_scales(ax, times, measured, bound)
@@ -49,7 +50,7 @@ def plot_curve(curve: Mapping[str, Any], ax: Any = None, *, title: str | None = 
     return ax
 
 
-def plot_run(run: Any, ax: Any = None, *, distribution: Any = None, bounds: Mapping[str, Sequence[float]] | None = None) -> Any:
+def plot_run(run: Any, ax: Any = None, *, distribution: Any = None, bounds: Mapping[str, Any] | None = None) -> Any:
     """Draws the gap V* - V_t of a run (`pgtheory.run(...)`), and the bounds of the catalogue on it.
 
     distribution  (S,) where the gap is taken; the model's start distribution if left out
@@ -95,8 +96,8 @@ def curve_csv(curve: Mapping[str, Any]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["t", "measured", "bound"])
-    for row in zip(*columns(curve), strict=True):
-        writer.writerow(["" if math.isnan(x) else repr(int(x)) if x == int(x) and abs(x) < 2**53 and k == 0 else repr(float(x)) for k, x in enumerate(row)])
+    for t, *sides in zip(*columns(curve), strict=True):
+        writer.writerow([int(t), *("" if math.isnan(x) else repr(float(x)) for x in sides)])
     return out.getvalue()
 
 
@@ -112,13 +113,13 @@ def finding(curve: Mapping[str, Any], direction: str = "<=") -> str:
         worst = float(np.max(np.abs(m - b) / np.where(scale > 0, scale, 1)))
         return "measured and claimed agree exactly" if worst == 0 else f"measured and claimed agree within {worst:.1g} of their size"
     excess = m - b if direction == "<=" else b - m
-    broken = np.flatnonzero(excess > 1e-12 * scale)
+    broken = np.flatnonzero(excess > ROUNDING * scale.max())
     if broken.size:
         side = "above" if direction == "<=" else "below"
-        ratio = m[broken] / b[broken] if direction == "<=" else b[broken] / m[broken]
-        largest = float(np.max(ratio)) if (b[broken] > 0).all() and (m[broken] > 0).all() else math.nan
-        factor = f", by a factor of up to {_figure(largest)}" if math.isfinite(largest) else ""
-        return f"measured is {side} the bound from t = {int(t[broken[0]]):,}{factor}"
+        above, below = (m, b) if direction == "<=" else (b, m)
+        largest = float(np.max(above[broken] / below[broken])) if (below[broken] > 0).all() else math.nan
+        by = f", by a factor of up to {_figure(largest)}" if math.isfinite(largest) else ""
+        return f"measured is {side} the bound from t = {int(t[broken[0]]):,}{by}"
     lower, upper = (m, b) if direction == "<=" else (b, m)
     side = "above" if direction == "<=" else "below"
     factor = _factor(upper, lower)
@@ -156,8 +157,10 @@ def _trend(t: np.ndarray, values: np.ndarray, name: str) -> str:
 
 
 def _factor(upper: np.ndarray, lower: np.ndarray) -> float:
-    """The smallest upper/lower over the points where both are positive; infinite if there is none."""
-    good = np.isfinite(upper) & np.isfinite(lower) & (upper > 0) & (lower > 0)
+    """The smallest upper/lower over the points where both are positive and above rounding; infinite if there is none."""
+    good = np.isfinite(upper) & np.isfinite(lower)
+    good &= lower > ROUNDING * np.max(lower, where=good, initial=0.0)
+    good &= upper > 0
     return float(np.min(upper[good] / lower[good])) if good.any() else math.inf
 
 
@@ -237,9 +240,8 @@ def _drawable(values: np.ndarray, logarithmic: bool) -> np.ndarray:
 
 def _mark_crossing(ax: Any, t: np.ndarray, measured: np.ndarray, bound: np.ndarray, direction: str) -> None:
     known = np.isfinite(measured) & np.isfinite(bound)
-    broken = np.flatnonzero(known & (measured > bound if direction == "<=" else measured < bound))
-    scale = np.maximum(np.abs(measured), np.abs(bound))
-    broken = [k for k in broken if abs(measured[k] - bound[k]) > 1e-12 * scale[k]]
+    scale = np.max(np.maximum(np.abs(measured), np.abs(bound)), where=known, initial=0.0)
+    broken = np.flatnonzero(known & ((measured - bound if direction == "<=" else bound - measured) > ROUNDING * scale))
     if direction in ("<=", ">=") and len(broken):
         ax.plot([t[broken[0]]], [measured[broken[0]]], marker="o", markersize=9, markerfacecolor="none", color=SERIES[1], gid="crossing")
 
@@ -259,7 +261,8 @@ def _label_ends(ax: Any, lines: Sequence[tuple[np.ndarray, np.ndarray, str, str]
     for height, t, y, text, color in places:
         position = max(height, position + 0.055)
         shift = (position - height) * ax.get_position().height * ax.figure.get_figheight() * 72
-        ax.annotate(text, (t, y), xytext=(6, shift), textcoords="offset points", va="center", ha="left", color=color, fontsize=9, annotation_clip=False)
+        place = {"xytext": (6, shift), "textcoords": "offset points", "va": "center", "ha": "left"}
+        ax.annotate(text, (t, y), color=color, fontsize=9, annotation_clip=False, **place)
 
 
 def _dress(ax: Any, xlabel: str, ylabel: str) -> None:

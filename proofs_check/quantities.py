@@ -11,8 +11,9 @@ rationals and balls alike.  V is in reward units, visits are normalised to 1, gr
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -186,13 +187,50 @@ def _next_policy_advantage(c: Context) -> Array:
     return (c.policies[:, c.then] * c.advantages[:, c.now]).sum(axis=-1)
 
 
-@_quantity("gap_sup_end", r"\|V^* - V^{\pi_{A^S}}\|_\infty", "instance")
-def _gap_sup_end(c: Context) -> Array:
-    """Largest optimality gap of any state at the last record, in reward units."""
-    return _number(arithmetic.maximum(c.optimum.values[:, None] - c.values[:, -1:], axis=-1))
+@_quantity("next_gap_sup", r"\|V^* - V^{\pi_{t+1}}\|_\infty", "pair")
+def _next_gap_sup(c: Context) -> Array:
+    """Largest optimality gap of any state after the next step, in reward units."""
+    return _number(arithmetic.maximum(c.optimum.values[:, None] - c.values[:, c.then], axis=-1))
+
+
+@_quantity("bellman_gap_sup", r"\|V^* - T V^{\pi_t}\|_\infty", "step")
+def _bellman_gap_sup(c: Context) -> Array:
+    """Largest distance of any state from the optimal values after one application of the Bellman optimality operator, in reward units."""
+    return _number(arithmetic.maximum(c.optimum.values[:, None] - _bellman_values(c), axis=-1))
+
+
+@_quantity("value_increase_mu", r"V^{\pi_{t+1}}(\mu) - V^{\pi_t}(\mu)", "pair")
+def _value_increase_mu(c: Context) -> Array:
+    """Increase of the value under mu in one step, in reward units: by how much the gap under mu shrinks."""
+    return _number(((c.values[:, c.then] - c.values[:, c.now]) * c.mu[:, None]).sum(axis=-1))
 
 
 # Distribution mismatch and how likely the optimal actions are
+
+
+@_quantity("visits", r"d^{\pi}_\mu", "step", "states")
+def _visits(c: Context) -> Array:
+    """Discounted visits of the current policy from mu to each state, normalised to 1."""
+    return c.visits_mu[:, c.now]
+
+
+@_quantity("start_probabilities", r"\mu", "instance", "states")
+def _start_probabilities(c: Context) -> Array:
+    """Probability of each state under mu."""
+    return c.mu[:, None]
+
+
+@_quantity("mismatch_mu_policy", r"\left\|d^{\pi^*}_\mu/d^{\pi}_\mu\right\|_\infty", "step")
+def _mismatch_mu_policy(c: Context) -> Array:
+    """Largest ratio of the optimal policy's visits from mu to the current policy's visits from mu."""
+    best = c.visits(c.mu, c.optimal_discounted)
+    return _number(arithmetic.maximum(best / c.visits_mu[:, c.now], axis=-1))
+
+
+@_quantity("policy_mismatch", r"\left\|d^{\pi}_\mu/\mu\right\|_\infty", "step")
+def _policy_mismatch(c: Context) -> Array:
+    """Largest ratio of the current policy's visits from mu to mu itself."""
+    return _number(arithmetic.maximum(c.visits_mu[:, c.now] / c.mu[:, None], axis=-1))
 
 
 @_quantity("mismatch", r"\left\|d^{\pi^*}_\mu/\mu\right\|_\infty", "instance")
@@ -342,7 +380,7 @@ def _policy_change_under_other_values(c: Context) -> Array:
 
 def _second(c: Context) -> Context:
     if c.other is None:
-        raise ValueError("this quantity compares two policies, and the instance has one")
+        raise expression.ExpressionError('the statement compares two policies and its domain has one; give the domain other="any"')
     return dataclasses.replace(c, policies=c.other[:, None], logits=None, minima=None, times=c.times[:1], pairs=False)
 
 
@@ -352,7 +390,7 @@ def _second(c: Context) -> Context:
 @_quantity("log_normaliser", r"\mathbb{E}_{s\sim\rho}\log Z_t(s)", "pair")
 def _log_normaliser(c: Context) -> Array:
     """Mean under rho of log sum_a pi_t(a|s) exp(eta A(s,a)/(1 - gamma)), the normaliser of a natural gradient step."""
-    rate = c.settings["eta"] / (1 - c.discount)
+    rate = _given(c, "eta") / (1 - c.discount)
     exponents = c.log_policies[:, c.now] + rate[:, None, None, None] * c.advantages[:, c.now]
     return _number((c.rho[:, None] * arithmetic.log_sum_exp(exponents)).sum(axis=-1))
 
@@ -361,6 +399,49 @@ def _log_normaliser(c: Context) -> Array:
 def _value_increase_rho(c: Context) -> Array:
     """Increase of the value under rho in one step, in reward units."""
     return _number(((c.values[:, c.then] - c.values[:, c.now]) * c.rho[:, None]).sum(axis=-1))
+
+
+@_quantity("value_increase_optimal", r"V^{\pi_{t+1}}(d^{\pi^*}_\rho) - V^{\pi_t}(d^{\pi^*}_\rho)", "pair")
+def _value_increase_optimal(c: Context) -> Array:
+    """Increase in one step of the value averaged over the optimal policy's visits from rho, in reward units."""
+    return _number(((c.values[:, c.then] - c.values[:, c.now]) * _optimal_visits(c)).sum(axis=-1))
+
+
+@_quantity("value_rise_optimal", r"V^{\pi_t}(d^{\pi^*}_\rho) - V^{\pi_0}(d^{\pi^*}_\rho)", "step")
+def _value_rise_optimal(c: Context) -> Array:
+    """Increase since the start of the value averaged over the optimal policy's visits from rho, in reward units."""
+    return _number(((c.values[:, c.now] - c.values[:, :1]) * _optimal_visits(c)).sum(axis=-1))
+
+
+@_quantity("log_normaliser_optimal", r"\mathbb{E}_{s\sim d^{\pi^*}_\rho}\log Z_t(s)", "pair")
+def _log_normaliser_optimal(c: Context) -> Array:
+    """Mean of log Z_t (see log_normaliser) over the optimal policy's visits from rho."""
+    rate = _given(c, "eta") / (1 - c.discount)
+    exponents = c.log_policies[:, c.now] + rate[:, None, None, None] * c.advantages[:, c.now]
+    return _number((_optimal_visits(c) * arithmetic.log_sum_exp(exponents)).sum(axis=-1))
+
+
+@_quantity("divergence_drop", r"\mathbb{E}_{d^{\pi^*}_\rho}\left[\mathrm{KL}(\pi^*\Vert\pi_t) - \mathrm{KL}(\pi^*\Vert\pi_{t+1})\right]", "pair")
+def _divergence_drop(c: Context) -> Array:
+    """By how much one step lowers the divergence of the (deterministic) optimal policy from the current one, averaged over the optimal visits."""
+    return _divergence_between(c, c.now, c.then)
+
+
+@_quantity("divergence_spent", r"\mathbb{E}_{d^{\pi^*}_\rho}\left[\mathrm{KL}(\pi^*\Vert\pi_0) - \mathrm{KL}(\pi^*\Vert\pi_t)\right]", "step")
+def _divergence_spent(c: Context) -> Array:
+    """By how much the divergence of the optimal policy from the current one fell since the start, averaged over the optimal visits."""
+    return _divergence_between(c, np.zeros(1, dtype=np.int64), c.now)
+
+
+def _divergence_between(c: Context, earlier: Array, later: Array) -> Array:
+    """KL(pi* || pi) = -log pi(a*(s)|s), as pi* is deterministic; averaged over the visits of pi* from rho."""
+    gained = c.log_policies[:, later] - c.log_policies[:, earlier]
+    return _number((_optimal_visits(c) * (gained * c.selection[:, None]).sum(axis=-1)).sum(axis=-1))
+
+
+def _optimal_visits(c: Context) -> Array:
+    """d^{pi*}_rho, (B, 1, S)."""
+    return c.visits(c.rho, c.optimal_discounted)
 
 
 @_quantity("soft_q_gap", r"\|Q^*_\tau - Q^{\pi_t}_\tau\|_\infty", "step")
@@ -378,15 +459,15 @@ def _log_policy_gap(c: Context) -> Array:
 @_quantity("C1", "C_1", "instance")
 def _first_constant(c: Context) -> Array:
     """||Q*_tau - Q_0||_inf + 2 tau (1 - eta tau/(1 - gamma)) ||log pi*_tau - log pi_0||_inf of the start policy."""
-    tau = _instance(c.settings["tau"])
-    contraction = 1 - _instance(c.settings["eta"] * c.settings["tau"] / (1 - c.discount))
+    tau = _instance(_given(c, "tau"))
+    contraction = 1 - _instance(_given(c, "eta") * _given(c, "tau") / (1 - c.discount))
     start = np.zeros(1, dtype=np.int64)
     return _soft_q_error(c, start) + 2 * tau * contraction * _log_policy_error(c, start)
 
 
 def _soft_q_error(c: Context, records: Array) -> Array:
     log_policies, policies = c.log_policies[:, records], c.policies[:, records]
-    tau = c.settings["tau"][:, None, None, None]
+    tau = _given(c, "tau")[:, None, None, None]
     paid = (policies * (c.rewards[:, None] - tau * _finite_log(c, policies, log_policies))).sum(axis=-1)
     soft_values = arithmetic.solve(c.discounted[:, records], paid)
     error = np.abs(c.soft_optimum[1][:, None] - c.backup(soft_values))
@@ -399,7 +480,7 @@ def _finite_log(c: Context, policies: Array, log_policies: Array) -> Array:
 
 
 def _log_policy_error(c: Context, records: Array) -> Array:
-    tau = c.settings["tau"][:, None, None]
+    tau = _given(c, "tau")[:, None, None]
     best = arithmetic.log_softmax(c.soft_optimum[1] / tau)
     return arithmetic.maximum(_flat(np.abs(best[:, None] - c.log_policies[:, records])), axis=-1)[..., None]
 
@@ -408,7 +489,14 @@ def _log_policy_error(c: Context, records: Array) -> Array:
 
 
 def _setting(name: str, latex: str, meaning: str) -> None:
-    _REGISTRY[name] = Quantity(name, latex, meaning, lambda c: _instance(c.settings[name]), "instance")
+    _REGISTRY[name] = Quantity(name, latex, meaning, lambda c: _instance(_given(c, name)), "instance")
+
+
+def _given(c: Context, name: str) -> Array:
+    """(B,): a setting of the instance."""
+    if name not in c.settings:
+        raise expression.ExpressionError(f"the statement depends on {name}, and the claim's settings do not say what it is")
+    return c.settings[name]
 
 
 _setting("eta", r"\eta", "step size of the method")
@@ -434,6 +522,16 @@ def gap(start: sympy.Symbol, time: sympy.Symbol) -> sympy.Symbol:
 
 def _refuse(text: str) -> sympy.Symbol:
     raise expression.ExpressionError(f"{text} is no quantity yet; gap(mu, 0) is")
+
+
+@contextlib.contextmanager
+def temporary(added: Quantity) -> Iterator[None]:
+    """The registry with one more quantity, for as long as the block lasts."""
+    _REGISTRY[added.name] = added
+    try:
+        yield
+    finally:
+        del _REGISTRY[added.name]
 
 
 def quantities() -> dict[str, Quantity]:

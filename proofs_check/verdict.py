@@ -39,6 +39,7 @@ class FormVerdict:
     curve: dict[str, Any] | None = None
     counterexample: dict[str, Any] | None = None
     because: str = ""
+    applies: bool = True  # with --instance: whether the model meets the assumptions; if not, nothing was run
     seconds: float = 0.0
     seed: int = 0
     budget: str = ""
@@ -67,14 +68,14 @@ class ClaimVerdict:
 
     @property
     def verdict(self) -> str:
-        """The weakest verdict among the forms: refuted, undecided, vacuous, supported, certified, proved."""
+        """The weakest verdict among the forms that apply: refuted, undecided, vacuous, supported, certified, proved."""
         order = (REFUTED, UNDECIDED, VACUOUS, SUPPORTED, CERTIFIED, PROVED)
-        return min((form.verdict for form in self.forms), key=order.index, default=UNDECIDED)
+        return min((form.verdict for form in self.forms if form.applies), key=order.index, default=UNDECIDED)
 
     @property
     def tightness(self) -> float | None:
-        """The largest measured/bound over the forms (bound/measured where the claim bounds from below)."""
-        return max((form.tightness for form in self.forms if form.tightness is not None), default=None)
+        """Measured/bound (bound/measured where the claim bounds from below) of the first form that has such a figure: the theorem itself."""
+        return next((form.tightness for form in self.forms if form.tightness is not None), None)
 
     @property
     def instances(self) -> int:

@@ -14,33 +14,62 @@ import types
 from typing import Any
 
 from docutils import nodes
-from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 
 class PublicDirective(SphinxDirective):
-    """All of `__all__` of the module in the argument."""
+    """All of `__all__` of the module in the argument, and the public functions of the modules among them."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         package = importlib.import_module(self.arguments[0])
+        self.seen: set[str] = set()
         lines: list[str] = []
-        for name in package.__all__:
-            value = getattr(package, name)
+        for name in sorted(package.__all__, key=lambda name: isinstance(_value(package, name), types.ModuleType)):
+            value = _value(package, name)
             if isinstance(value, types.ModuleType):
-                if not (value.__doc__ or "").strip():
-                    raise self.error(f"{package.__name__}.{name} is public and has no docstring")
-                lines += [f"``{value.__name__}``: {value.__doc__.strip().splitlines()[0]}", ""]
-                continue
-            if callable(value) and not (inspect.getdoc(value) or "").strip():
-                raise self.error(f"{package.__name__}.{name} is public and has no docstring")
-            kind = "autoclass" if inspect.isclass(value) else "autofunction" if callable(value) else "autodata"
-            lines += [f".. {kind}:: {package.__name__}.{name}", *(["   :members:"] if kind == "autoclass" else []), ""]
-        node = nodes.container()
-        self.state.nested_parse(StringList(lines, source=f"<{package.__name__}>"), 0, node)
-        return node.children
+                lines += ["", f".. rubric:: {value.__name__}", "", self._documented(value).splitlines()[0].replace("`", "``"), ""]
+                lines += [line for member in _members(value) for line in self._entry(value, member)]
+            else:
+                lines += self._entry(package, name)
+        return self.parse_text_to_nodes("\n".join(["````{eval-rst}", *lines, "````"]))
+
+    def _entry(self, module: types.ModuleType, name: str) -> list[str]:
+        """One object, the first time that it comes; of another library's, only the name."""
+        value = _value(module, name)
+        home = getattr(value, "__module__", None) or module.__name__
+        if home.partition(".")[0] not in OURS:
+            return [f"``{module.__name__}.{name}`` is that of {home.partition('.')[0]}.", ""]
+        if f"{home}.{name}" in self.seen:
+            return []
+        self.seen.add(f"{home}.{name}")
+        where = f"{module.__name__}.{name}"
+        self._documented(value)
+        return [f".. autoclass:: {where}", "   :members:", ""] if inspect.isclass(value) else [f".. autofunction:: {where}", ""]
+
+    def _documented(self, value: Any) -> str:
+        text = (inspect.getdoc(value) or "").strip()
+        if not text:
+            raise self.error(f"{value.__module__ if hasattr(value, '__module__') else ''} {value} is public and has no docstring")
+        return text
+
+
+OURS = {"mdps", "pgtheory", "proofs_check"}
+
+
+def _value(module: types.ModuleType, name: str) -> Any:
+    """The public object; where a module of the same name can be called, the function in it."""
+    value = getattr(module, name)
+    return getattr(value, name) if isinstance(value, types.ModuleType) and callable(value) else value
+
+
+def _members(module: types.ModuleType) -> list[str]:
+    """Public functions and classes of a module: its `__all__`, or what is defined in it."""
+    own = [name for name, value in vars(module).items() if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__]
+    names = getattr(module, "__all__", own)
+    return [name for name in names if callable(getattr(module, name)) and not isinstance(getattr(module, name), types.ModuleType)]
 
 
 def _as_written(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:

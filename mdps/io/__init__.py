@@ -11,8 +11,10 @@ from typing import Any
 
 _HOME = {
     **dict.fromkeys(("from_gymnasium",), "gym_tables"),
-    **dict.fromkeys(("FORMATS", "load", "load_model", "save"), "load"),
+    **dict.fromkeys(("FORMATS", "load", "load_model", "save"), "formats"),
     **dict.fromkeys(("read_csv", "write_csv"), "transition_list"),
+    **dict.fromkeys(("read_prism", "write_prism"), "prism"),
+    **dict.fromkeys(("read_qvbs",), "qvbs"),
     **dict.fromkeys(("from_json", "read_json", "read_npz", "to_json", "write_json", "write_npz"), "native"),
 }
 __all__ = sorted(_HOME)

@@ -58,6 +58,29 @@ def read_text(path: str | Path) -> str:
         raise ModelError(f"{path}: {error.strerror}") from error
 
 
+def read_arrays(path: str | Path, needed: Sequence[str]) -> dict[str, Array]:
+    """The arrays of an .npz file, without pickled objects; a broken file, or one that lacks a needed array, raises ModelError."""
+    import zipfile
+    import zlib
+
+    try:
+        with Path(path).open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                refuse(path, None, "this is a single array, no .npz file")
+            arrays = {key: loaded[key] for key in loaded.files}
+    except ModelError:
+        raise
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: there is no such file") from error
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError) as error:
+        raise ModelError(f"{path}: this is no complete .npz file ({error})") from error
+    missing = [key for key in needed if key not in arrays]
+    if missing:
+        refuse(path, None, f"the array {missing[0]!r} is missing; the file has {', '.join(arrays) or 'none'}")
+    return arrays
+
+
 def refuse(path: str | Path, line: int | None, problem: str) -> NoReturn:
     """ModelError: 'model.tra, line 7: ...'."""
     raise ModelError(f"{path}{'' if line is None else f', line {line}'}: {problem}")

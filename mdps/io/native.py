@@ -8,8 +8,8 @@ JSON, one object:
     states        number of states, or the list of their names
     actions       list of names of actions, may be left out
     start         list of one number a state, may be left out (uniform)
-    transitions   list of objects {"state": s, "action": a, "reward": number, "to": {successor: probability}}, one for every pair; s and the
-                  successors are indices or names, a an index or name.  A pair may be left out nowhere: the actions of a state are 0, 1, ...
+    transitions   list of objects {"state": s, "action": a, "reward": number, "to": {successor: probability}}, one for every pair; s, a and
+                  the successors are indices or names (what looks like an index is one), and the actions of a state are 0, 1, ... without a gap
 
 A number is a JSON number (a float, read bit by bit) or text ("3/10", "0.3": read exactly).  One text among them makes the whole model
 exact; the JSON numbers of such a file are read as the decimals that they show.
@@ -21,14 +21,13 @@ state_names, action_names, name; `dense` says how the model was stored.  Exact n
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mdps.errors import ModelError, nearest
-from mdps.io.files import Array, choice_matrix, discount_for, entries, in_file, read_text, refuse, show, write_text, write_whole
+from mdps.io.files import Array, choice_matrix, discount_for, entries, in_file, read_arrays, read_text, refuse, show, write_text, write_whole
 from mdps.model import MDP, SparseRows
 from mdps.rational import rational, rational_array, simplest
 
@@ -106,7 +105,9 @@ def read_json(path: str | Path, discount: Any = None) -> MDP:
     try:
         data = json.loads(text, parse_float=_Decimal, parse_constant=lambda name: refuse(path, None, f"{name} is no number for a model"))
     except json.JSONDecodeError as error:
-        refuse(path, error.lineno, f"this is no JSON ({error.msg}, column {error.colno}){'; the file may be cut off' if error.pos >= len(text) else ''}")
+        refuse(
+            path, error.lineno, f"this is no JSON ({error.msg}, column {error.colno}){'; the file may be cut off' if error.pos >= len(text) else ''}"
+        )
     except RecursionError:
         refuse(path, None, "this JSON is nested too deeply for a model")
     return from_json(data, str(path), discount)
@@ -127,7 +128,7 @@ class _Decimal(str):
 def _number(value: Any, where: str, what: str) -> Any:
     """A JSON number as int, float or _Decimal, or text as fmpq."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        if hasattr(value, "numerator") or hasattr(value, "p"):
+        if not isinstance(value, bool) and (hasattr(value, "numerator") or hasattr(value, "p")):
             return rational(value)
         raise ModelError(f'{where}: {what} is {json.dumps(value)}; write a number, or an exact one as text: "3/10"')
     if isinstance(value, _Decimal):
@@ -183,11 +184,11 @@ def _pairs(data: dict[str, Any], where: str, states: int, names: Any, actions: A
 
 
 def _index(value: Any, names: dict[str, int], count: int | None, where: str, what: str) -> int:
-    """An index, or the name of one; names win where a name looks like an index."""
-    if isinstance(value, str) and value in names:
-        return names[value]
+    """An index, or the name of one; what looks like an index is one."""
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
+    elif isinstance(value, str) and value in names:
+        return names[value]
     if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (count is not None and value >= count):
         known = f"0 .. {count - 1}" if count is not None else "0, 1, ..."
         raise ModelError(f"{where}: {what} is {value!r}; it must be an index {known} or a known name.{nearest(str(value), list(names))}")
@@ -224,18 +225,7 @@ def write_npz(mdp: MDP, path: str | Path) -> Path:
 
 def read_npz(path: str | Path, discount: Any = None) -> MDP:
     """The model in an .npz file written by `write_npz`, or with the same arrays."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: there is no such file") from error
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError) as error:
-        raise ModelError(f"{path}: this is no complete .npz file ({error})") from error
-    except AttributeError as error:
-        raise ModelError(f"{path}: this is a single array, no .npz file") from error
-    missing = [key for key in _ARRAYS if key not in arrays and not (key == "discount" and discount is not None)]
-    if missing:
-        raise ModelError(f"{path}: the array {missing[0]!r} is missing; it has {', '.join(arrays) or 'none'}")
+    arrays = read_arrays(path, [key for key in _ARRAYS if key != "discount" or discount is None])
     return in_file(path, lambda: _from_arrays(arrays, discount))
 
 

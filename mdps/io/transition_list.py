@@ -7,7 +7,8 @@
     0,0,0,7/10,5
 
 The first line that is no comment names the columns, in any order; `reward` is paid on the transition and may be left out (0), as may
-`probability` (1).  Lines that start with # carry `discount`, `start` (one number a state) and `name`.  States and actions are the indices
+`probability` (1).  Lines that start with # carry `discount`, `start` (one number a state), `name`, and `transitions`, the number of lines that
+follow the header, by which a file that was cut off is noticed.  States and actions are the indices
 0, 1, ..., or names, numbered in order of first appearance (a line `# states: a, b, c` or `# actions: ...` fixes the order).  Lines of the same state,
 action and successor add their probabilities and average their rewards.  Numbers written as fractions, or a line `# numbers: exact`, make
 the whole model exact; then decimals are read as written.
@@ -23,12 +24,12 @@ from typing import Any
 import numpy as np
 
 from mdps.errors import ModelError, nearest
-from mdps.io.files import choice_matrix, discount_for, entries, in_file, read_text, refuse, show, write_text
+from mdps.io.files import choice_matrix, discount_for, entries, in_file, read_text, refuse, show, whole_number, write_text
 from mdps.model import MDP
 from mdps.rational import rational, rational_array
 
 COLUMNS = ("state", "action", "next_state", "probability", "reward")
-NOTES = ("actions", "discount", "name", "numbers", "start", "states")
+NOTES = ("actions", "discount", "name", "numbers", "start", "states", "transitions")
 
 
 def read_csv(path: str | Path, discount: Any = None) -> MDP:
@@ -74,8 +75,7 @@ def read_csv(path: str | Path, discount: Any = None) -> MDP:
     mass[:] = probabilities
     paid = np.empty(len(rows), dtype=kind)
     paid[:] = rewards
-    expected = np.full(present.size, 0 * one, dtype=kind)
-    np.add.at(expected, pair, mass * paid)
+    expected = _expected_rewards(pair, mass, paid, present.size)
     choices = choice_matrix(pair, np.array(t), mass, present.size, num_states)
     if discount is None:
         if "discount" not in notes:
@@ -88,7 +88,20 @@ def read_csv(path: str | Path, discount: Any = None) -> MDP:
         line, text = notes["start"]
         start = [figure(line, part, "a start probability") for part in text.split(",")]
     labels: dict[str, Any] = {"state_names": states.names, "action_names": actions.names, "name": notes.get("name", (0, None))[1]}
-    return in_file(path, lambda: MDP.from_choices(first_pair, choices, expected, discount, start and (rational_array(start) if exact else start), **labels))
+    return in_file(
+        path, lambda: MDP.from_choices(first_pair, choices, expected, discount, start and (rational_array(start) if exact else start), **labels)
+    )
+
+
+def _expected_rewards(pair: Any, mass: Any, paid: Any, num_pairs: int) -> Any:
+    """sum_s' P(s' | s, a) r(s, a, s'); where all rewards of a pair are the same figure, that figure, without rounding."""
+    expected = paid[np.unique(pair, return_index=True)[1]]
+    varies = np.zeros(num_pairs, dtype=bool)
+    np.logical_or.at(varies, pair, paid != expected[pair])
+    rows = varies[pair]
+    expected[varies] *= 0
+    np.add.at(expected, pair[rows], mass[rows] * paid[rows])
+    return expected
 
 
 def write_csv(mdp: MDP, path: str | Path) -> Path:
@@ -101,6 +114,8 @@ def write_csv(mdp: MDP, path: str | Path) -> Path:
     if source.is_exact:
         out.write("# numbers: exact\n")
     out.write(f"# discount: {show(source.discount)}\n# start: {', '.join(show(p) for p in source.start.tolist())}\n")
+    rows, columns, probabilities = entries(mdp)
+    out.write(f"# transitions: {rows.size}\n")
     for kind, names in (("states", mdp.state_names), ("actions", mdp.action_names)):
         if names is not None:
             line = text_io.StringIO()
@@ -109,7 +124,6 @@ def write_csv(mdp: MDP, path: str | Path) -> Path:
                 raise ModelError(f"{path}: names of {kind} with line breaks cannot be written as .csv; write .json or .npz")
             out.write(f"# {kind}: {line.getvalue()}")
     writer.writerow(COLUMNS)
-    rows, columns, probabilities = entries(mdp)
     owner = np.searchsorted(mdp.first_pair, rows, side="right") - 1
     for pair, s, t, p in zip(rows.tolist(), owner.tolist(), columns.tolist(), probabilities.tolist(), strict=True):
         a = pair - int(mdp.first_pair[s])
@@ -125,7 +139,8 @@ def _lines(path: str | Path) -> tuple[dict[str, tuple[int, str]], list[str], lis
     notes: dict[str, tuple[int, str]] = {}
     header: list[str] = []
     rows: list[tuple[int, list[str]]] = []
-    for line, text in enumerate(read_text(path).splitlines(), start=1):
+    whole = read_text(path)
+    for line, text in enumerate(whole.splitlines(), start=1):
         if not text.strip():
             continue
         if text.lstrip().startswith("#") and not rows:
@@ -148,6 +163,10 @@ def _lines(path: str | Path) -> tuple[dict[str, tuple[int, str]], list[str], lis
         if len(cells) != len(header):
             refuse(path, line, f"there are {len(cells)} cells, the header has {len(header)}; the file may be cut off here")
         rows.append((line, cells))
+    if "transitions" in notes:
+        line, text = notes["transitions"]
+        if whole_number(text, path, line, "the number of transitions") != len(rows) or not whole.endswith("\n"):
+            refuse(path, line, f"{text} transitions are announced, {len(rows)} whole ones follow; the file is cut off or was changed")
     if not header:
         refuse(path, None, f"the file is empty; it must begin with the header {','.join(COLUMNS)}")
     return notes, header, rows

@@ -38,7 +38,9 @@ def plateau() -> MDP:
     return arms(_PLATEAU).replace(name="plateau()")
 
 
-@instance("Mei, Xiao, Dai, Li, Szepesvari, Schuurmans 2020 (Escaping the Gravitational Pull of Softmax), in spirit", lambda num_arms=10: [Fraction(1)])
+@instance(
+    "Mei, Xiao, Dai, Li, Szepesvari, Schuurmans 2020 (Escaping the Gravitational Pull of Softmax), in spirit", lambda num_arms=10: [Fraction(1)]
+)
 def gravity_well(num_arms: int = 10) -> MDP:
     """Arms 1, 1 - 1/K, ..., 1/K: an iterate caught by a good arm leaves it in time inverse to its gap.  V* = 1."""
     k = count(num_arms, "num_arms", least=2)

@@ -45,9 +45,7 @@ class Entry:
     @property
     def parameters(self) -> str:
         """The signature as text: 'size=4, slippery=True, discount=99/100'."""
-        return ", ".join(
-            p.name if p.default is p.empty else f"{p.name}={p.default}" for p in inspect.signature(self.function).parameters.values()
-        )
+        return ", ".join(p.name if p.default is p.empty else f"{p.name}={p.default}" for p in inspect.signature(self.function).parameters.values())
 
     def optimum(self, *args: Any, **kwargs: Any) -> np.ndarray | None:
         """V* as an object array of `flint.fmpq`, or None."""

@@ -18,11 +18,20 @@ _HOME = {
     "Certificate": "pgtheory.exact.certificate",
     "CertificateError": "pgtheory.exact.certificate",
     "check_certificate": "pgtheory.exact.certificate",
+    "solve_average": "pgtheory.exact.average",
+    "solve_average_exactly": "pgtheory.exact.average",
+    "AverageSolution": "pgtheory.exact.average",
+    "solve_finite_horizon": "pgtheory.exact.finite_horizon",
+    "reachability": "pgtheory.exact.total_reward",
+    "total_reward": "pgtheory.exact.total_reward",
+    "solve_game": "pgtheory.exact.games",
+    "primal_values": "pgtheory.exact.linear_program",
+    "dual_occupancy": "pgtheory.exact.linear_program",
     "Solution": "pgtheory.solution",
     "ExactSolution": "pgtheory.solution",
     "NotConverged": "pgtheory.solution",
 }
-__all__ = list(_HOME)
+__all__ = [*_HOME]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:

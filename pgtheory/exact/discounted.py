@@ -41,6 +41,8 @@ EXACT_ENTRIES = 200_000
 """Entries of the choice matrix up to which a model is refined with exact residuals: a few seconds."""
 LIMITS = {"value": 1_000_000, "gauss-seidel": 1_000_000, "anderson": 1_000_000}
 DEFAULT_LIMIT = 10_000
+SETTLING = 12
+"""Most Bellman sweeps between two evaluations by LU or BiCGSTAB."""
 
 
 def solve(
@@ -98,6 +100,7 @@ class _Search:
         self._best: tuple[Array, float, float] | None = None
         self.low = self.high = self.size = 0.0
         self.changes = -1
+        self.fast = True
         self.stalled, self.patience = 0, 8
 
     def begin(self, start: Any) -> Array:
@@ -130,6 +133,17 @@ class _Search:
         elif self.sweeps >= self.limit:
             self.stopped = "limit"
         return bool(self.stopped)
+
+    def settle(self, W: Array) -> bool:
+        """More Bellman sweeps while each still changes the action of a state in a hundred: cheaper than evaluating a policy that
+        will not last.  False when the search is over."""
+        for _ in range(SETTLING):
+            if self.changes <= self.rows.states / 100:
+                break
+            np.copyto(W, self.rows.t)
+            if self.sweep(W):
+                return False
+        return True
 
     def eliminate(self) -> None:
         if self.rows.first[-1] > self.rows.states:
@@ -194,6 +208,8 @@ def _krylov(search: _Search, W: Array) -> None:
         raise ModelError('method "krylov" is for sparse models; this one is dense: use "policy" or "auto"')
     while not search.sweep(W):
         search.eliminate()
+        if not search.settle(W):
+            break
         _krylov_step(search, W, 0.1)
     search.used = "krylov (BiCGSTAB)"
 
@@ -229,7 +245,7 @@ def _inexact(search: _Search, W: Array, switch: bool) -> None:
         rows.start_greedy()
         rows.select()
         W, spare = _follow(search, W, spare, np.inf, 1e-4, switch)
-    while not search.sweep(W):
+    while not search.sweep(W) and (search.fast or search.settle(W)):
         search.eliminate()
         rows.select()
         span = search.high - search.low
@@ -261,6 +277,7 @@ def _follow(search: _Search, W: Array, spare: Array, span: float, goal: float, s
                     rows.evaluate(W, goal / 2, 1000)
                     W -= (W.min() + W.max()) / 2
                     search.used = "modified, BiCGSTAB evaluation"
+                search.fast = False
                 break
         before = now
         shift = (low + high) / 2 if k % 8 == 0 else 0.0

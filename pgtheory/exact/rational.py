@@ -79,7 +79,7 @@ class ExactRows:
     def policy_values(self, actions: Array) -> Array:
         """V of the deterministic policy `actions`."""
         pairs = (self.first[:-1] + actions).tolist()
-        return self._solve([self.rows[k] for k in pairs], [self.rewards[k] for k in pairs])
+        return _solve_rows([self.rows[k] for k in pairs], [self.rewards[k] for k in pairs], self.discount)
 
     def occupancy(self, actions: Array) -> Array:
         """(pairs,) discounted frequency of the pairs from the model's start distribution."""
@@ -92,7 +92,7 @@ class ExactRows:
             for j, p in zip(*self.rows[k], strict=True):
                 reverse[j][0].append(s)
                 reverse[j][1].append(p)
-        visits = self._solve(reverse, [(1 - self.discount) * p for p in self.model.start.tolist()])
+        visits = _solve_rows(reverse, [(1 - self.discount) * p for p in self.model.start.tolist()], self.discount)
         out = np.full(len(self.rewards), fmpq(0), dtype=object)
         out[pairs] = visits
         return out
@@ -125,28 +125,29 @@ class ExactRows:
                 changed = True
         return better if changed else None
 
-    def _solve(self, rows: list[tuple[list[int], list[Any]]], rhs: list[Any]) -> Array:
-        """x with x = rhs + discount * rows x, component by component."""
-        from flint import fmpq
 
-        states = len(rows)
-        x = np.full(states, fmpq(0), dtype=object)
-        for block in components(rows):
-            place = {s: i for i, s in enumerate(block)}
-            right = []
-            matrix = [fmpq(0)] * (len(block) * len(block))
-            for i, s in enumerate(block):
-                total = rhs[s]
-                for j, p in zip(*rows[s], strict=True):
-                    if j in place:
-                        matrix[i * len(block) + place[j]] -= self.discount * p
-                    else:
-                        total += self.discount * p * x[j]
-                matrix[i * len(block) + i] += 1
-                right.append(total)
-            for s, value in zip(block, _solve_block(matrix, right), strict=True):
-                x[s] = value
-        return x
+def _solve_rows(rows: list[tuple[list[int], list[Any]]], rhs: list[Any], discount: Any) -> Array:
+    """x with x = rhs + discount * rows x, component by component."""
+    from flint import fmpq
+
+    states = len(rows)
+    x = np.full(states, fmpq(0), dtype=object)
+    for block in components(rows):
+        place = {s: i for i, s in enumerate(block)}
+        right = []
+        matrix = [fmpq(0)] * (len(block) * len(block))
+        for i, s in enumerate(block):
+            total = rhs[s]
+            for j, p in zip(*rows[s], strict=True):
+                if j in place:
+                    matrix[i * len(block) + place[j]] -= discount * p
+                else:
+                    total += discount * p * x[j]
+            matrix[i * len(block) + i] += 1
+            right.append(total)
+        for s, value in zip(block, _solve_block(matrix, right), strict=True):
+            x[s] = value
+    return x
 
 
 def _solve_block(matrix: list[Any], rhs: list[Any]) -> list[Any]:
@@ -208,3 +209,41 @@ def _over_common_denominator(values: list[Any]) -> tuple[list[Any], Any]:
         if common % v.q != 0:
             common = common.lcm(v.q)
     return [v.p * (common // v.q) for v in values], common
+
+
+def exact_transient(mdp: MDP, small: Any, best: Array, sinks: Array, sign: int, rewards: Any, paying: bool) -> tuple[Array, Array, int]:
+    """Rational policy iteration on a transient problem (graph.Quotient) from rows that reach the sinks; (values on classes and sinks, rows, rounds)."""
+    from flint import fmpq
+
+    from mdps.rational import rational, simplest_array
+
+    model = mdp.exact
+    full = ExactRows(model)
+    own = np.asarray(full.rewards, dtype=object)
+    if rewards is not None:
+        given = np.asarray(rewards)
+        given = given if given.shape == own.shape else given[mdp.action_mask]
+        own = given if given.dtype == object else simplest_array(given)
+    rows, paid = [], []
+    for pair in small.pairs.tolist():
+        successors, weights = full.rows[pair]
+        rows.append((small.group[successors].tolist(), weights))
+        paid.append(sign * own[pair] if paying else fmpq(0))
+    fixed = [rational(int(v)) for v in sinks.tolist()]
+    best = best.copy()
+    rounds = 0
+    while True:
+        rounds += 1
+        chosen = [rows[k] for k in best.tolist()] + [([], [])] * len(fixed)
+        values = _solve_rows(chosen, [paid[k] for k in best.tolist()] + fixed, fmpq(1))
+        changed = False
+        for x in range(small.classes):
+            top = values[x]
+            for k in range(int(small.first[x]), int(small.first[x + 1])):
+                q = paid[k]
+                for j, p in zip(*rows[k], strict=True):
+                    q += p * values[j]
+                if q > top:
+                    top, best[x], changed = q, k, True
+        if not changed:
+            return sign * values, best, rounds

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from pgtheory.arithmetic import balls, log, log_softmax, lookahead, maximum, minimum, policy_values_and_visits, softmax
+from pgtheory import kernels
+from pgtheory.arithmetic import advantages, balls, log, log_softmax, maximum, minimum, policy_values_and_visits, softmax
 from pgtheory.compiled import kernel
-from pgtheory.kernels import keep_minimum
+from pgtheory.kernels import compiled_step, keep, keep_minimum
 from pgtheory.policy_gradient.method import Method, Setting
 from pgtheory.policy_gradient.softmax import curvature, smaller
 
@@ -34,27 +35,27 @@ def plain_step(logits: Array, transitions: Array, rewards: Array, discount: Any,
     policy = softmax(logits)
     soft_rewards = rewards - temperature * log_softmax(logits)
     values, visits = policy_values_and_visits(policy, transitions, soft_rewards, discount, start)
-    advantages = lookahead(transitions, soft_rewards, discount, values) - values.reshape(-1, 1)
-    return logits + step_size * visits.reshape(-1, 1) * policy * advantages
+    return logits + step_size * visits[:, None] * policy * advantages(transitions, soft_rewards, discount, values)
 
 
-_step = kernel(plain_step)
+_step = compiled_step(plain_step)
 
 
 @kernel
 def _loop(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size, temperature):
     for b in range(initial.shape[0]):
+        P, r, gamma, mu, eta, tau = transitions[b], rewards[b], discount[b], start[b], step_size[b], temperature[b]
         logits, t = initial[b].copy(), 0
-        lowest = softmax(logits)
+        lowest = kernels.softmax(logits)
         for k in range(times.size):
             while t < times[k]:
-                logits = _step(logits, transitions[b], rewards[b], discount[b], start[b], step_size[b], temperature[b])
+                logits = _step(logits, P, r, gamma, mu, eta, tau)
                 t += 1
                 if watch:
-                    keep_minimum(lowest, softmax(logits))
-            records[b, k] = logits
+                    keep_minimum(lowest, kernels.softmax(logits))
+            keep(records[b, k], logits)
             if watch:
-                minima[b, k] = lowest
+                keep(minima[b, k], lowest)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from pgtheory.arithmetic import absolute, log_softmax, lookahead, maximum, policy_values, softmax
+from pgtheory import kernels
+from pgtheory.arithmetic import absolute, advantages, log_softmax, lookahead, maximum, policy_values, softmax
 from pgtheory.compiled import kernel
-from pgtheory.kernels import keep_minimum
+from pgtheory.kernels import compiled_step, keep, keep_minimum
 from pgtheory.policy_gradient.method import Method, Setting
 
 Array = np.ndarray
@@ -33,23 +34,24 @@ def plain_step(logits: Array, transitions: Array, rewards: Array, discount: Any,
     return (1 - scale * temperature) * logits + scale * action_values
 
 
-_step = kernel(plain_step)
+_step = compiled_step(plain_step)
 
 
 @kernel
 def _loop(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size, temperature):
     for b in range(initial.shape[0]):
+        P, r, gamma, mu, eta, tau = transitions[b], rewards[b], discount[b], start[b], step_size[b], temperature[b]
         logits, t = initial[b].copy(), 0
-        lowest = softmax(logits)
+        lowest = kernels.softmax(logits)
         for k in range(times.size):
             while t < times[k]:
-                logits = _step(logits, transitions[b], rewards[b], discount[b], start[b], step_size[b], temperature[b])
+                logits = _step(logits, P, r, gamma, mu, eta, tau)
                 t += 1
                 if watch:
-                    keep_minimum(lowest, softmax(logits))
-            records[b, k] = logits
+                    keep_minimum(lowest, kernels.softmax(logits))
+            keep(records[b, k], logits)
             if watch:
-                minima[b, k] = lowest
+                keep(minima[b, k], lowest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +73,5 @@ class EntropyNPG(Method):
         policy = softmax(enclosure)
         soft_rewards = rewards - temperature * log_softmax(enclosure)
         values = policy_values(policy, transitions, soft_rewards, discount)
-        advantages = lookahead(transitions, soft_rewards, discount, values) - values[:, None]
-        spread = maximum((policy * absolute(advantages)).sum(axis=1))
+        spread = maximum((policy * absolute(advantages(transitions, soft_rewards, discount, values))).sum(axis=1))
         return abs(1 - step_size * temperature / (1 - discount)) + step_size * discount / ((1 - discount) * (1 - discount)) * spread

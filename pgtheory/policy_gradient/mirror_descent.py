@@ -18,9 +18,10 @@ from typing import Any, Literal
 import numpy as np
 
 from mdps.errors import ModelError
-from pgtheory.arithmetic import balls, lookahead, maximum, minimum, policy_values, project_simplex, softmax, sqrt
+from pgtheory import kernels
+from pgtheory.arithmetic import advantages, balls, lookahead, maximum, minimum, policy_values, project_simplex, softmax, sqrt
 from pgtheory.compiled import kernel
-from pgtheory.kernels import keep_minimum
+from pgtheory.kernels import compiled_step, keep, keep_minimum
 from pgtheory.policy_gradient.method import Method, Setting
 from pgtheory.policy_gradient.natural import mean_absolute_advantage
 
@@ -30,7 +31,7 @@ Array = np.ndarray
 def plain_step_kl(logits: Array, transitions: Array, rewards: Array, discount: Any, start: Array, step_size: Any) -> Array:
     """theta + eta A."""
     values = policy_values(softmax(logits), transitions, rewards, discount)
-    return logits + step_size * (lookahead(transitions, rewards, discount, values) - values.reshape(-1, 1))
+    return logits + step_size * advantages(transitions, rewards, discount, values)
 
 
 def plain_step_euclidean(policy: Array, transitions: Array, rewards: Array, discount: Any, start: Array, step_size: Any) -> Array:
@@ -39,40 +40,42 @@ def plain_step_euclidean(policy: Array, transitions: Array, rewards: Array, disc
     return project_simplex(policy + step_size * lookahead(transitions, rewards, discount, values))
 
 
-_step_kl = kernel(plain_step_kl)
-_step_euclidean = kernel(plain_step_euclidean)
+_step_kl = compiled_step(plain_step_kl)
+_step_euclidean = compiled_step(plain_step_euclidean)
 
 
 @kernel
 def _loop_kl(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size):
     for b in range(initial.shape[0]):
+        P, r, gamma, mu, eta = transitions[b], rewards[b], discount[b], start[b], step_size[b]
         logits, t = initial[b].copy(), 0
-        lowest = softmax(logits)
+        lowest = kernels.softmax(logits)
         for k in range(times.size):
             while t < times[k]:
-                logits = _step_kl(logits, transitions[b], rewards[b], discount[b], start[b], step_size[b])
+                logits = _step_kl(logits, P, r, gamma, mu, eta)
                 t += 1
                 if watch:
-                    keep_minimum(lowest, softmax(logits))
-            records[b, k] = logits
+                    keep_minimum(lowest, kernels.softmax(logits))
+            keep(records[b, k], logits)
             if watch:
-                minima[b, k] = lowest
+                keep(minima[b, k], lowest)
 
 
 @kernel
 def _loop_euclidean(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size):
     for b in range(initial.shape[0]):
+        P, r, gamma, mu, eta = transitions[b], rewards[b], discount[b], start[b], step_size[b]
         policy, t = initial[b].copy(), 0
         lowest = policy.copy()
         for k in range(times.size):
             while t < times[k]:
-                policy = _step_euclidean(policy, transitions[b], rewards[b], discount[b], start[b], step_size[b])
+                policy = _step_euclidean(policy, P, r, gamma, mu, eta)
                 t += 1
                 if watch:
                     keep_minimum(lowest, policy)
-            records[b, k] = policy
+            keep(records[b, k], policy)
             if watch:
-                minima[b, k] = lowest
+                keep(minima[b, k], lowest)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from pgtheory.arithmetic import absolute, lookahead, maximum, policy_values, softmax
+from pgtheory import kernels
+from pgtheory.arithmetic import absolute, advantages, maximum, policy_values, softmax
 from pgtheory.compiled import kernel
-from pgtheory.kernels import keep_minimum
+from pgtheory.kernels import compiled_step, keep, keep_minimum
 from pgtheory.policy_gradient.method import Method, Setting
 
 Array = np.ndarray
@@ -29,27 +30,27 @@ def plain_step(logits: Array, transitions: Array, rewards: Array, discount: Any,
     """theta + eta / (1 - gamma) A."""
     policy = softmax(logits)
     values = policy_values(policy, transitions, rewards, discount)
-    advantages = lookahead(transitions, rewards, discount, values) - values.reshape(-1, 1)
-    return logits + step_size / (1 - discount) * advantages
+    return logits + step_size / (1 - discount) * advantages(transitions, rewards, discount, values)
 
 
-_step = kernel(plain_step)
+_step = compiled_step(plain_step)
 
 
 @kernel
 def _loop(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size):
     for b in range(initial.shape[0]):
+        P, r, gamma, mu, eta = transitions[b], rewards[b], discount[b], start[b], step_size[b]
         logits, t = initial[b].copy(), 0
-        lowest = softmax(logits)
+        lowest = kernels.softmax(logits)
         for k in range(times.size):
             while t < times[k]:
-                logits = _step(logits, transitions[b], rewards[b], discount[b], start[b], step_size[b])
+                logits = _step(logits, P, r, gamma, mu, eta)
                 t += 1
                 if watch:
-                    keep_minimum(lowest, softmax(logits))
-            records[b, k] = logits
+                    keep_minimum(lowest, kernels.softmax(logits))
+            keep(records[b, k], logits)
             if watch:
-                minima[b, k] = lowest
+                keep(minima[b, k], lowest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,5 +75,4 @@ def mean_absolute_advantage(problem: Any, enclosure: Array) -> Any:
     transitions, rewards, discount, _ = problem
     policy = softmax(enclosure)
     values = policy_values(policy, transitions, rewards, discount)
-    advantages = lookahead(transitions, rewards, discount, values) - values[:, None]
-    return maximum((policy * absolute(advantages)).sum(axis=1))
+    return maximum((policy * absolute(advantages(transitions, rewards, discount, values))).sum(axis=1))

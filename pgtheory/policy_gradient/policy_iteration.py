@@ -15,7 +15,7 @@ import numpy as np
 
 from pgtheory.arithmetic import improve, lookahead, policy_values
 from pgtheory.compiled import kernel
-from pgtheory.kernels import keep_minimum
+from pgtheory.kernels import compiled_step, keep, keep_minimum
 from pgtheory.policy_gradient.method import Method
 
 Array = np.ndarray
@@ -27,23 +27,24 @@ def plain_step(policy: Array, transitions: Array, rewards: Array, discount: Any,
     return improve(policy, lookahead(transitions, rewards, discount, values), discount)
 
 
-_step = kernel(plain_step)
+_step = compiled_step(plain_step)
 
 
 @kernel
 def _loop(transitions, rewards, discount, start, initial, times, watch, records, minima):
     for b in range(initial.shape[0]):
+        P, r, gamma, mu = transitions[b], rewards[b], discount[b], start[b]
         policy, t = initial[b].copy(), 0
         lowest = policy.copy()
         for k in range(times.size):
             while t < times[k]:
-                policy = _step(policy, transitions[b], rewards[b], discount[b], start[b])
+                policy = _step(policy, P, r, gamma, mu)
                 t += 1
                 if watch:
                     keep_minimum(lowest, policy)
-            records[b, k] = policy
+            keep(records[b, k], policy)
             if watch:
-                minima[b, k] = lowest
+                keep(minima[b, k], lowest)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ import numpy as np
 
 from pgtheory.arithmetic import lookahead, maximum, minimum, policy_values_and_visits, project_simplex
 from pgtheory.compiled import kernel
-from pgtheory.kernels import keep_minimum
+from pgtheory.kernels import compiled_step, keep, keep_minimum
 from pgtheory.policy_gradient.method import Method, Setting
 
 Array = np.ndarray
@@ -29,26 +29,27 @@ def plain_step(policy: Array, transitions: Array, rewards: Array, discount: Any,
     """project(pi + eta d Q)."""
     values, visits = policy_values_and_visits(policy, transitions, rewards, discount, start)
     action_values = lookahead(transitions, rewards, discount, values)
-    return project_simplex(policy + step_size * visits.reshape(-1, 1) * action_values)
+    return project_simplex(policy + step_size * visits[:, None] * action_values)
 
 
-_step = kernel(plain_step)
+_step = compiled_step(plain_step)
 
 
 @kernel
 def _loop(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size):
     for b in range(initial.shape[0]):
+        P, r, gamma, mu, eta = transitions[b], rewards[b], discount[b], start[b], step_size[b]
         policy, t = initial[b].copy(), 0
         lowest = policy.copy()
         for k in range(times.size):
             while t < times[k]:
-                policy = _step(policy, transitions[b], rewards[b], discount[b], start[b], step_size[b])
+                policy = _step(policy, P, r, gamma, mu, eta)
                 t += 1
                 if watch:
                     keep_minimum(lowest, policy)
-            records[b, k] = policy
+            keep(records[b, k], policy)
             if watch:
-                minima[b, k] = lowest
+                keep(minima[b, k], lowest)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,9 +26,10 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from pgtheory.arithmetic import absolute, elementwise, lookahead, maximum, minimum, norm2, policy_values_and_visits, softmax, sqrt
+from pgtheory import kernels
+from pgtheory.arithmetic import absolute, advantages, elementwise, maximum, minimum, norm2, policy_values_and_visits, softmax, sqrt
 from pgtheory.compiled import kernel
-from pgtheory.kernels import keep_minimum
+from pgtheory.kernels import compiled_step, keep, keep_minimum
 from pgtheory.policy_gradient.method import Method, Setting
 
 Array = np.ndarray
@@ -38,27 +39,27 @@ def plain_step(logits: Array, transitions: Array, rewards: Array, discount: Any,
     """theta + eta d pi A."""
     policy = softmax(logits)
     values, visits = policy_values_and_visits(policy, transitions, rewards, discount, start)
-    advantages = lookahead(transitions, rewards, discount, values) - values.reshape(-1, 1)
-    return logits + step_size * visits.reshape(-1, 1) * policy * advantages
+    return logits + step_size * visits[:, None] * policy * advantages(transitions, rewards, discount, values)
 
 
-_step = kernel(plain_step)
+_step = compiled_step(plain_step)
 
 
 @kernel
 def _loop(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size):
     for b in range(initial.shape[0]):
+        P, r, gamma, mu, eta = transitions[b], rewards[b], discount[b], start[b], step_size[b]
         logits, t = initial[b].copy(), 0
-        lowest = softmax(logits)
+        lowest = kernels.softmax(logits)
         for k in range(times.size):
             while t < times[k]:
-                logits = _step(logits, transitions[b], rewards[b], discount[b], start[b], step_size[b])
+                logits = _step(logits, P, r, gamma, mu, eta)
                 t += 1
                 if watch:
-                    keep_minimum(lowest, softmax(logits))
-            records[b, k] = logits
+                    keep_minimum(lowest, kernels.softmax(logits))
+            keep(records[b, k], logits)
             if watch:
-                minima[b, k] = lowest
+                keep(minima[b, k], lowest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +97,8 @@ def curvature(problem: Any, enclosure: Array | None, log_policy: Array | None = 
     if log_policy is not None:
         rewards = rewards - temperature * log_policy
     values, visits = policy_values_and_visits(policy, transitions, rewards, discount, start)
-    advantages = absolute(lookahead(transitions, rewards, discount, values) - values[:, None])
+    size = absolute(advantages(transitions, rewards, discount, values))
     k = elementwise(lambda x: (2 * x).min(arb(1) / 2), maximum(policy * (1 - policy), axis=1))
-    first = np.frompyfunc(arb.min, 2, 1)(2 * (policy * advantages).sum(axis=1), k * maximum(advantages, axis=1))
-    slope = maximum(norm2(policy * advantages, axis=1)) / (1 - discount)
+    first = np.frompyfunc(arb.min, 2, 1)(2 * (policy * size).sum(axis=1), k * maximum(size, axis=1))
+    slope = maximum(norm2(policy * size, axis=1)) / (1 - discount)
     return maximum(visits * (first + temperature * k)) + 2 * discount * slope * norm2(visits * sqrt(k))

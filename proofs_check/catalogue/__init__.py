@@ -52,7 +52,7 @@ def build_index() -> list[dict[str, Any]]:
             "id": claim.id,
             "title": claim.title,
             "family": claim.family,
-            "source": claim.source.key,
+            "source": claim.source.text or claim.source.key,
             "where": claim.source.where,
             "forms": [form.name for form in claim.forms],
             "controls": [control.name for control in claim.controls],

@@ -22,11 +22,11 @@ npg_rate = Claim(
         Form(
             "ascent",
             q.value_increase_rho >= (1 - q.gamma) / q.eta * q.log_normaliser,
-            domain=random_mdps(mu="any"),
+            domain=random_mdps(policy="interior", mu="any"),
             settings={q.eta: Between(Rational(1, 100), 100)},
             trivial=0,
         ),
-        Form("monotone", q.next_state_values >= q.state_values, domain=random_mdps(mu="any"), settings={q.eta: Between(Rational(1, 100), 100)}),
+        Form("monotone", q.next_state_values >= q.state_values, domain=random_mdps(policy="interior", mu="any"), settings={q.eta: Between(Rational(1, 100), 100)}),
     ],
     negative_controls=[
         Control(
@@ -36,7 +36,7 @@ npg_rate = Claim(
         ),
         Control(
             "any start",
-            domain=random_mdps(mu="any"),
+            domain=random_mdps(policy="interior", mu="any"),
             because="the first term is the divergence of the optimal policy from the start policy, which may exceed log A",
         ),
         Control(
@@ -55,7 +55,7 @@ entropy_rate = Claim(
     id="entropy-npg-linear",
     title="Entropy-regularised NPG converges linearly, free of dimension",
     source=Source("cen2022fast", where="Theorem 1", version="arXiv:2007.06558v5"),
-    domain=random_mdps(mu="any", rho="mu", max_discount=Rational(19, 20)),
+    domain=random_mdps(policy="interior", mu="any", rho="mu", max_discount=Rational(19, 20)),
     process=EntropyNPG(step_size=q.eta, temperature=q.tau),
     settings=LINEAR,
     forms=[

@@ -18,7 +18,7 @@ policy_iteration = Claim(
         Form("geometric", q.gap_sup <= q.gamma**q.T * q.gap_sup_0),
         Form("better than a Bellman backup", q.next_state_values >= q.bellman_values),
         Form("backup improves", q.bellman_values >= q.state_values),
-        Form("finite", equal(q.gap_sup_end, 0), horizon=27),
+        Form("finite", equal(q.gap_sup, 0), horizon=27, where=((q.A**q.S - 1, q.T),)),
     ],
     negative_controls=[
         Control(
@@ -28,8 +28,9 @@ policy_iteration = Claim(
         ),
         Control(
             "one step suffices",
-            equal(q.gap_sup_end, 0),
+            equal(q.gap_sup, 0),
             horizon=1,
+            where=((0, q.T),),
             because="the policy that is greedy for the start policy's values need not be optimal",
         ),
     ],

@@ -79,7 +79,7 @@ one_over_t = Claim(
     id="softmax-mdp-one-over-t",
     title="Softmax policy gradient converges as 1/t",
     source=Source(MEI, where="Theorem 4", version=MEI_VERSION),
-    domain=random_mdps(),
+    domain=random_mdps(policy="interior"),
     trivial=1 / (1 - q.gamma),
     forms=[
         Form(
@@ -122,8 +122,8 @@ one_over_t = Claim(
 monotone = Claim(
     id="softmax-pg-any-step-monotone",
     title="Softmax policy gradient improves every state, whatever the step size",
-    source=Source("liu2024elementary", where="softmax policy gradient, constant steps", version="Liu, Li, Wei (2024)", text="small steps: Agarwal et al. (2021), Lemma C.2"),
-    domain=random_mdps(mu="any"),
+    source=Source("liu2024elementary", where="softmax policy gradient with any constant step; for small steps Agarwal et al. (2021), Lemma C.2", version="arXiv:2404.03372v2"),
+    domain=random_mdps(policy="interior", mu="any"),
     process=SoftmaxPG(step_size=q.eta),
     settings={q.eta: Between(Rational(1, 1000), 1000)},
     forms=[
@@ -135,7 +135,7 @@ monotone = Claim(
         Control(
             "first-order gain",
             q.value_increase_rho >= q.eta * q.gradient_norm**2,
-            domain=random_mdps(mu="any", rho="mu"),
+            domain=random_mdps(policy="interior", mu="any", rho="mu"),
             because="a step never loses, but it gains less than the first order promises once the value bends down",
         ),
         Control(
@@ -163,7 +163,7 @@ lower_bound = Claim(
     id="softmax-one-over-t-lower-bound",
     title="Softmax policy gradient is no faster than 1/t",
     source=Source(MEI, where="Theorems 9 and 10 (asymptotic, with the reward gap); non-asymptotic form derived", version=MEI_VERSION),
-    domain=bandits(),
+    domain=bandits(policy="interior"),
     process=SoftmaxPG(step_size=q.eta),
     settings={q.eta: Between(Rational(1, 1000), 1)},
     forms=[
@@ -171,7 +171,7 @@ lower_bound = Claim(
         Form(
             "mdp",
             gap(q.mu, q.T) >= _floor(MDP_RISE),
-            domain=random_mdps(rho="mu"),
+            domain=random_mdps(policy="interior", rho="mu"),
             horizon=200,
             where=((MDP_RISE * gap(q.mu, 0), 1), (0, q.T)),
             settings={q.eta: Between((1 - q.gamma) ** 3 / 100, (1 - q.gamma) ** 3)},

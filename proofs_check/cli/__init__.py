@@ -7,7 +7,7 @@ control was not; 2 bad usage or input, with one line that says what to do; 130 i
 from __future__ import annotations
 
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,17 +16,17 @@ import typer.core
 
 from mdps.errors import ModelError
 
-_UsageError = typer.BadParameter.__mro__[1]
+_UsageError: Any = typer.BadParameter.__mro__[1]
 INTERRUPTED = 130
 
 
 class _Commands(typer.core.TyperGroup):
     """Every failure that is the user's ends in one line on stderr and status 2, never in a traceback."""
 
-    def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> Any:
-        extra["standalone_mode"] = False
+    def main(self, args: Any = None, **options: Any) -> Any:  # type: ignore[override]
+        options |= {"prog_name": "pgtheory", "standalone_mode": False}
         try:
-            status = super().main(args=args, prog_name="pgtheory", **extra)
+            status = super().main(args=args, **options)
         except _UsageError as error:
             raise SystemExit(_usage(error)) from None
         except ModelError as error:
@@ -73,7 +73,7 @@ def main() -> None:
     app()
 
 
-class Budget(str, Enum):
+class Budget(StrEnum):
     """How long a search may take."""
 
     quick = "quick"
@@ -81,14 +81,14 @@ class Budget(str, Enum):
     deep = "deep"
 
 
-class Bench(str, Enum):
+class Bench(StrEnum):
     """What can be measured."""
 
     policy_gradient = "policy-gradient"
     solvers = "solvers"
 
 
-class SolveMethod(str, Enum):
+class SolveMethod(StrEnum):
     """Ways to solve a model."""
 
     auto = "auto"
@@ -112,7 +112,11 @@ Discount = Annotated[str | None, typer.Option("--discount", metavar="NUMBER", he
 def verify(
     targets: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TARGET]...", help="Claim ids, id:form, families, or Python files with claims; all claims if left out.", autocompletion=_known_ids),
+        typer.Argument(
+            metavar="[TARGET]...",
+            help="Claim ids, id:form, families, or Python files with claims; all claims if left out.",
+            autocompletion=_known_ids,
+        ),
     ] = None,
     budget: Annotated[Budget, typer.Option(help="How hard to search.")] = Budget.quick,
     bound: Annotated[str | None, typer.Option(metavar="EXPR", help="Another bound in place of the claim's: 'log(A)/(eta*t)'.")] = None,
@@ -129,7 +133,9 @@ def verify(
     """Verify claims, and write a report."""
     from proofs_check.cli.verification import Request, verify_and_report
 
-    request = Request(tuple(targets or ()), budget.value, bound, tuple(settings or ()), instance, seed, jobs, out, as_json, fresh, store, not no_report)
+    request = Request(
+        tuple(targets or ()), budget.value, bound, tuple(settings or ()), instance, seed, jobs, out, as_json, fresh, store, not no_report
+    )
     raise typer.Exit(verify_and_report(request))
 
 
@@ -199,7 +205,9 @@ def solve(
 @app.command()
 def run(
     model: Model,
-    method: Annotated[str, typer.Option(metavar="NAME", help="softmax-pg, natural-pg (or npg), entropy-pg, entropy-npg, projected-pg, mirror-descent, policy-iteration.")],
+    method: Annotated[
+        str, typer.Option(metavar="NAME", help="softmax-pg, npg, entropy-pg, entropy-npg, projected-pg, mirror-descent, policy-iteration.")
+    ],
     step_size: Annotated[str | None, typer.Option(metavar="NUMBER", help="Step size of the method: 0.1 or 1/10.")] = None,
     temperature: Annotated[str | None, typer.Option(metavar="NUMBER", help="Weight of the entropy, where the method has one.")] = None,
     geometry: Annotated[str | None, typer.Option(metavar="NAME", help="Mirror descent: kl or euclidean.")] = None,

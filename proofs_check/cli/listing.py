@@ -98,10 +98,11 @@ def rebuild() -> None:
 
 def _form(claim: Any, form: Any) -> dict[str, Any]:
     case = claim.case(form)
-    settings = ", ".join(f"{name} in [{rule.low}, {rule.high}]" if hasattr(rule, "low") else f"{name} = {rule}" for name, rule in case.settings.items())
+    settings = [f"{name} in [{rule.low}, {rule.high}]" if hasattr(rule, "low") else f"{name} = {rule}" for name, rule in case.settings.items()]
+    assumptions = [assumption.text for assumption in case.domain.assumptions()]
     where = [f"{a} < {b}" for a, b in case.where]
     method = getattr(case.process, "name", "") or (type(case.process).__name__ if case.process is not None else "")
     return {
-        "name": form.name, "statement": case.statement.text(), "latex": case.statement.latex(), "assumes": "; ".join([*(a.text for a in case.domain.assumptions()), *where]), "method": method,
-        "settings": settings, "because": case.because, "departs": form.departs,
+        "name": form.name, "statement": case.statement.text(), "latex": case.statement.latex(), "assumes": "; ".join([*assumptions, *where]),
+        "method": method, "settings": ", ".join(settings), "because": case.because, "departs": form.departs,
     }  # fmt: skip

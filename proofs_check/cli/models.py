@@ -50,14 +50,15 @@ def run_method(
     spec: str, name: str, options: dict[str, str | None], iterations: int, *, discount: str | None, plot: Path | None, as_json: bool, out: Path | None
 ) -> int:
     """Runs a method on MODEL from the uniform policy and prints the gap at recorded iterations."""
-    import pgtheory
     from mdps.io import load_model
+    from pgtheory.run import run
+    from proofs_check.plots import ROUNDING
 
     _check_ending(out, (".npz",))
     _check_ending(plot, PICTURES)
     method = make_method(name, options)
     mdp = load_model(spec, discount=_checked_discount(discount))
-    trajectory = pgtheory.run(mdp, method, iterations)
+    trajectory = run(mdp, method, iterations)
     gap = trajectory.gap()
     if out is not None:
         _write_arrays(out, times=trajectory.times, policies=trajectory.policies, parameters=trajectory.parameters, values=trajectory.values, gap=gap)
@@ -71,10 +72,9 @@ def run_method(
     described = ", ".join(f"{key.replace('_', ' ')} {value if isinstance(value, str) else f'{value:g}'}" for key, value in settings.items())
     line(f" {name} on {spec}: {plural(mdp.num_states, 'state')}, {plural(mdp.num_actions, 'action')}, discount {mdp.discount:g}; {described}")
     line()
-    from proofs_check.plots import ROUNDING
-
     shown = _spread(trajectory.times)
-    rows = [(f"{trajectory.times[k]:,}", f"{gap[k] if gap[k] > ROUNDING * gap.max() else 0:.6g}", f"{trajectory.values[k] @ mdp.start:.6g}") for k in shown]
+    visible = np.where(gap > ROUNDING * gap.max(), gap, 0.0)
+    rows = [(f"{trajectory.times[k]:,}", f"{visible[k]:.6g}", f"{trajectory.values[k] @ mdp.start:.6g}") for k in shown]
     table(("t", "gap V*(start) - V_t(start)", "V_t(start)"), rows, right=(0, 1, 2))
     for what, path in (("plot", plot), ("written", out)):
         if path is not None:
@@ -126,8 +126,9 @@ def _solve(mdp: Any, method: str, tolerance: float) -> dict[str, Any]:
         say(f"pgtheory: {error}")
         best = error.solution
     return {
-        "method": best.method, "iterations": best.iterations, "stopped": best.stopped, "error": best.error, "values": best.values, "lower": best.lower,
-        "upper": best.upper, "actions": best.actions, "optimal_actions": best.optimal_actions, "start_value": float(mdp.start @ best.values),
+        "method": best.method, "iterations": best.iterations, "stopped": best.stopped, "error": best.error,
+        "values": best.values, "lower": best.lower, "upper": best.upper, "actions": best.actions, "optimal_actions": best.optimal_actions,
+        "start_value": float(mdp.start @ best.values),
     }  # fmt: skip
 
 
@@ -140,8 +141,8 @@ def _solve_exactly(mdp: Any) -> dict[str, Any]:
     values = [str(value) for value in best.values]
     start = sum((p * v for p, v in zip(mdp.exact.start, best.values, strict=True)), best.values[0] * 0)
     return {
-        "method": "exact policy iteration", "iterations": best.iterations, "stopped": "optimal", "error": 0, "certificate": "checked", "values": values,
-        "actions": best.actions, "optimal_actions": best.optimal_actions, "start_value": str(start),
+        "method": "exact policy iteration", "iterations": best.iterations, "stopped": "optimal", "error": 0, "certificate": "checked",
+        "values": values, "actions": best.actions, "optimal_actions": best.optimal_actions, "start_value": str(start),
     }  # fmt: skip
 
 

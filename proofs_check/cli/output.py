@@ -36,12 +36,14 @@ def is_terminal(stream: Any = None) -> bool:
     return bool(getattr(stream, "isatty", lambda: False)()) and os.environ.get("TERM") != "dumb"
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), fold: int | None = None, colour: int | None = None) -> None:
-    """An aligned table on stdout, one space in front; the last column is free, `fold` (a column) is folded on a terminal, `colour` holds verdicts."""
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), fold: int | None = None, colour: int | None = None
+) -> None:
+    """An aligned table on stdout: columns `right` flush right, column `fold` folded on a terminal, column `colour` holds verdicts."""
     if not is_terminal():
         widths = [max(len(str(row[k])) for row in (headings, *rows)) for k in range(len(headings))]
         for row in (headings, *rows):
-            cells = [str(cell).rjust(width) if k in right else str(cell).ljust(width) for k, (cell, width) in enumerate(zip(row, widths, strict=True))]
+            cells = [str(cell).rjust(widths[k]) if k in right else str(cell).ljust(widths[k]) for k, cell in enumerate(row)]
             print((" " + "  ".join(cells)).rstrip())
         sys.stdout.flush()
         return

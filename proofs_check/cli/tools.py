@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import platform
 import sys
@@ -26,7 +27,7 @@ def replay_file(path: Path, as_json: bool) -> int:
     if as_json:
         print_json({"confirmed": result.confirmed, "text": result.text, **result.data})
     else:
-        line(f"{'confirmed' if result.confirmed else 'not confirmed'}   {data.get('claim', '')}: {data.get('statement', '')}")
+        line(f"{'confirmed' if result.confirmed else 'not confirmed'}   {path}")
         for text in result.text.splitlines():
             line(f"  {text}")
     return 0 if result.confirmed else 1
@@ -44,14 +45,23 @@ def rewrite_report(path: Path, out: Path | None) -> int:
 
 def run_bench(what: str, quick: bool, as_json: bool) -> int:
     """Ours and the installed peers, side by side."""
-    if what == "solvers":
-        from proofs_check.bench.solvers import bench
-    else:
-        from proofs_check.bench.policy_gradient import bench
-    rows = bench(quick=quick)
+    with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):  # with --json the table is for people, and stdout the JSON alone
+        rows = _bench_solvers(quick) if what == "solvers" else _bench_policy_gradient(quick)
     if as_json:
-        print_json(rows)
+        print_json([dataclasses.asdict(row) if dataclasses.is_dataclass(row) and not isinstance(row, type) else row for row in rows])
     return 0
+
+
+def _bench_solvers(quick: bool) -> list[Any]:
+    from proofs_check.bench import solvers
+
+    return list(solvers.bench(seconds=0.5) if quick else solvers.bench())
+
+
+def _bench_policy_gradient(quick: bool) -> list[Any]:
+    from proofs_check.bench import policy_gradient
+
+    return list(policy_gradient.bench(quick=quick))
 
 
 def examine(warm: bool, as_json: bool) -> int:
@@ -126,6 +136,7 @@ def warm_up() -> None:
     """Compiles every method and solver on a model of two states."""
     import mdps
     import pgtheory
+    from pgtheory.run import run
     from proofs_check.cli.models import METHODS, make_method
 
     model = mdps.MDP([[[1, 0], [0, 1]], [[0, 1], [0, 1]]], [[0, 0], [1, 1]], discount=0.5)
@@ -133,7 +144,7 @@ def warm_up() -> None:
         fields = [field.name for field in dataclasses.fields(getattr(pgtheory, kind))]
         for geometry in ("kl", "euclidean") if "geometry" in fields else (None,):
             options: dict[str, str | None] = {key: "0.1" for key in ("step_size", "temperature") if key in fields}
-            pgtheory.run(model, make_method(name, options | ({"geometry": geometry} if geometry else {})), 4)
+            run(model, make_method(name, options | ({"geometry": geometry} if geometry else {})), 4)
         say(f"  {name}")
     for method in ("auto", "value", "policy", "modified"):
         pgtheory.solve(model, method=method)

@@ -12,13 +12,9 @@ from typing import Any
 from mdps.errors import ModelError
 from proofs_check.cli.output import line, print_json, say, table
 from proofs_check.cli.progress import Progress, outcome
-from proofs_check.report.words import (
-    NOT_APPLICABLE, claim_evidence, direction, duration, evidence_line, figure, measured, reasons, sides, size, status, summary, tightness_figure,
-)  # fmt: skip
+from proofs_check.report import words
 from proofs_check.store import DEFAULT_PATH, Store
 from proofs_check.verdict import REFUTED, ClaimVerdict, FormVerdict, Run, as_dict
-
-
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +49,8 @@ def verify_and_report(request: Request) -> int:
     from proofs_check.report import write_data, write_report
 
     options = _engine_options(request)
-    folder = request.out or _new_folder()
-    if folder.exists() and not folder.is_dir():
-        raise ModelError(f"--out {folder} is a file; name a folder")
+    if request.out is not None and request.out.exists() and not request.out.is_dir():
+        raise ModelError(f"--out {request.out} is a file; name a folder")
     with Store(request.store or DEFAULT_PATH) as store:
         progress = Progress()
         try:
@@ -66,6 +61,7 @@ def verify_and_report(request: Request) -> int:
         finally:
             progress.stop()
     run = dataclasses.replace(run, command=request.command())
+    folder = request.out or _new_folder()
     index = write_report(run, folder) if request.report else None
     if index is None:
         write_data(run, folder)
@@ -85,30 +81,28 @@ def print_run(run: Run, folder: Path) -> None:
     table(("claim", "verdict", "tightness", "instances", "evidence"), rows, right=(2, 3), fold=4, colour=1)
     line()
     for verdict in run.verdicts:
-        for reason in reasons(verdict) if status(verdict) == NOT_APPLICABLE else ():
-            line(f"not applicable  {verdict.id}  {reason}")
         for form in verdict.forms:
             if form.verdict == REFUTED:
                 for text in refutation(form, _replay_path(run, form, folder)):
                     line(text)
         for form in verdict.controls:
             if not form.expected:
-                line(f"survived   {verdict.id}, negative control {form.form!r}: {form.verdict}; {evidence_line(form)}")
-    line(f" {summary(run)}   ({duration(run.seconds)})")
+                line(f"survived   {verdict.id}, negative control {form.form!r}: {form.verdict}; {words.evidence_line(form)}")
+    line(f" {words.summary(run)}   ({words.duration(run.seconds)})")
 
 
 def refutation(form: FormVerdict, file: str) -> list[str]:
     """The two lines of a refutation: what is violated and by how much, then the instance and what survived."""
     example = form.counterexample or {}
     instance = example.get("instance") or {}
-    sign = {"<=": ">", ">=": "<", "=": "is not"}[direction(form.statement)]
-    left, right = sides(example)
-    name = measured(form.statement)[0]
-    at = f" at t = {figure(example['t'])}" if example.get("t") is not None else ""
-    violated = f"{name} {figure(left, 4)} {sign} {'bound ' if sign != 'is not' else ''}{figure(right, 4)}{at}"
+    sign = {"<=": ">", ">=": "<", "=": "is not"}[words.direction(form.statement)]
+    left, right = words.sides(example)
+    name = words.measured(form.statement)[0]
+    at = f" at t = {words.figure(example['t'])}" if example.get("t") is not None else ""
+    violated = f"{name} {words.figure(left, 4)} {sign} {'bound ' if sign != 'is not' else ''}{words.figure(right, 4)}{at}"
     certified = f", certified ({example['arithmetic']})" if example.get("arithmetic") else ""
     claim = form.claim if form.form == "main" else f"{form.claim}:{form.form}"
-    parts = [size(instance), *(f"{key} {figure(value)}" for key, value in (instance.get("settings") or {}).items())]
+    parts = [words.size(instance), *(f"{key} {words.figure(value)}" for key, value in (instance.get("settings") or {}).items())]
     second = "; ".join([", ".join(parts), *form.notes])
     return [f"refuted    {claim}    {violated}{certified}        replay: pgtheory replay {shlex.quote(file)}", f"           {second}"]
 
@@ -116,18 +110,19 @@ def refutation(form: FormVerdict, file: str) -> list[str]:
 def _rows(verdict: ClaimVerdict) -> list[tuple[str, ...]]:
     """One row a claim; where its forms came out differently, one more for each form."""
     count = f"{verdict.instances:,}" if verdict.instances else "-"
-    state = status(verdict)
-    if state == NOT_APPLICABLE:
-        return [(verdict.id, state, "-", "-", "; ".join(reasons(verdict)))]
+    state = words.status(verdict)
+    if state == words.NOT_APPLICABLE:
+        return [(verdict.id, state, "-", "-", "; ".join(words.reasons(verdict)))]
     several = len({form.verdict for form in verdict.forms}) > 1
-    rows: list[tuple[str, ...]] = [(verdict.id, state, _tightness(verdict.tightness), count, claim_evidence(verdict))]
-    if several:
-        rows += [(f"  {f.form}", f.verdict, _tightness(f.tightness), f"{f.instances:,}" if f.instances else "-", evidence_line(f)) for f in verdict.forms]
+    rows: list[tuple[str, ...]] = [(verdict.id, state, _tightness(verdict.tightness), count, words.claim_evidence(verdict))]
+    for form in verdict.forms if several else ():
+        count = f"{form.instances:,}" if form.instances else "-"
+        rows.append((f"  {form.form}", form.verdict, _tightness(form.tightness), count, words.evidence_line(form)))
     return rows
 
 
 def _tightness(value: float | None) -> str:
-    return "-" if value is None else tightness_figure(value)
+    return "-" if value is None else words.tightness_figure(value)
 
 
 def _verify(request: Request, options: dict[str, Any], store: Store, progress: Progress) -> Run:
@@ -185,5 +180,3 @@ def _interrupted(progress: Progress, store: Store, request: Request) -> int:
     ahead = f" of {progress.total}" if progress.total else ""
     say(f"interrupted: {len(progress.finished)}{ahead} forms finished; they are kept in {os.fspath(store.path)}, and the same command resumes there")
     return INTERRUPTED
-
-

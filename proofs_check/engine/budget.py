@@ -36,6 +36,11 @@ BUDGETS = {
 }
 
 
+def for_plain_python(full: Budget) -> Budget:
+    """The budget for a method in plain Python, whose steps cost a hundred times more."""
+    return dataclasses.replace(full, population=8, generations=full.generations // 2, horizons=tuple(min(h, 100) for h in full.horizons), largest=6)
+
+
 def budget(name: str) -> Budget:
     """The budget of that name; raises ModelError with the known ones."""
     if name not in BUDGETS:

@@ -19,7 +19,7 @@ from mdps.errors import ModelError
 from pgtheory import arithmetic
 from proofs_check.claim import Case
 from proofs_check.context import Context
-from proofs_check.engine.measure import bound_method, method_settings, needed
+from proofs_check.engine.measure import bound_method, check_own_start, method_settings, needed
 from proofs_check.expression import evaluate
 from proofs_check.instance import Instance, exact_context
 from proofs_check.numbers import to_float
@@ -27,6 +27,8 @@ from proofs_check.quantities import quantity
 
 Array = np.ndarray
 FIRST_BITS, MOST_BITS = 128, 16_384
+NOTHING_SAID = "the statement says nothing here"
+"""Reason of an undecided judgement where no condition held or no step was meant: no evidence, neither way."""
 RATIONAL_STEPS = 6
 """Steps up to which a rational method is iterated in rationals (digits grow about fivefold a step); policy iteration has no such growth."""
 
@@ -54,7 +56,7 @@ def confirm(case: Case, instance: Instance, times: list[int], most_bits: int = M
     if rational_possible(case, times):
         try:
             return _judge(case, exact_contexts(case, instance, times, "rational"), times, "rationals", 0)
-        except (TypeError, AttributeError, ValueError) as error:  # a root or logarithm leaves the rationals
+        except (TypeError, AttributeError, ValueError, ArithmeticError) as error:  # a root or logarithm leaves the rationals, 1/0 the numbers
             reasons.append(str(error))
     bits = FIRST_BITS
     outcome = Confirmation("undecided", "balls", bits, reason="no precision tried")
@@ -62,9 +64,9 @@ def confirm(case: Case, instance: Instance, times: list[int], most_bits: int = M
         with arithmetic.precision(bits):
             try:
                 outcome = _judge(case, exact_contexts(case, instance, times, "ball"), times, "balls", bits)
-            except (arithmetic.Undecided, ZeroDivisionError, ArithmeticError) as error:
+            except (ArithmeticError, np.linalg.LinAlgError) as error:
                 outcome = Confirmation("undecided", "balls", bits, reason=str(error))
-        if outcome.status != "undecided" or outcome.reason == "equal":
+        if outcome.status != "undecided" or outcome.reason in ("equal", NOTHING_SAID):
             return outcome
         bits *= 2
     return outcome
@@ -88,7 +90,7 @@ def exact_contexts(case: Case, instance: Instance, times: list[int], kind: str) 
         policies = instance.policy[None] if kind == "rational" else arithmetic.balls(instance.policy)[None]
         return exact_context(instance, kind, np.zeros(1, dtype=np.int64), policies, pairs=False)
     steps = {0, *times, *(t + 1 for t in times if pairs)}
-    if case.statement.history:
+    if any(quantity(name).history for name in needed(case)):
         steps = set(range(max(steps) + 1))
     record = np.array(sorted(steps), dtype=np.int64)
     if not hasattr(method, "run_arrays"):
@@ -132,6 +134,7 @@ def _recorded_context(case: Case, instance: Instance, record: Array, kind: str, 
 
     plain = instance.as_float()
     trail = run(plain.mdp(), bound_method(case, plain.settings), int(record[-1]), record=record)
+    check_own_start(case, dataclasses.replace(plain, policy=trail.policies[0]))
     policies = rational_array(trail.policies)
     policies = policies / policies.sum(axis=-1, keepdims=True)
     instance = dataclasses.replace(instance, policy=policies[0])
@@ -186,9 +189,14 @@ def _judge(case: Case, context: Context, wanted: list[int], name: str, bits: int
     left, right, values = sides(case, context)
     relation = case.statement.relation
     times = context.times[context.now] if case.statement.over != "instance" else context.times[:1]
-    all_hold, equal_seen, unsure = True, True, ""
+    all_hold, equal_seen, unsure, judged = True, True, "", False
     for r in range(left.shape[1]):
-        if not _condition(case, values, r):
+        meant = _condition(case, values, r)
+        if meant is False:
+            continue
+        judged = True
+        if meant is None:
+            all_hold, equal_seen, unsure = False, False, f"whether the condition holds is not known at t = {times[min(r, len(times) - 1)]}"
             continue
         for k in range(left.shape[2]):
             a, b = left[0, r, k], right[0, r, k]
@@ -200,6 +208,8 @@ def _judge(case: Case, context: Context, wanted: list[int], name: str, bits: int
                 if not (a == b if context.kind == "rational" else (a - b).is_zero()):
                     equal_seen = False
                     unsure = f"{_show(a)} and {_show(b)} overlap at t = {times[min(r, len(times) - 1)]}"
+    if not judged:
+        return Confirmation("undecided", name, bits, reason=NOTHING_SAID)
     if all_hold:
         worst = _worst_ratio(relation, left, right)
         return Confirmation("holds", name, bits, ratio=worst)
@@ -228,10 +238,11 @@ def _divides_by_t(tree: Any) -> bool:
     return bool(at_start.has(sympy.zoo, sympy.nan, sympy.oo))
 
 
-def _condition(case: Case, values: dict[str, Any], r: int) -> bool:
-    """Whether every condition `a < b` of the form is certain at record r."""
+def _condition(case: Case, values: dict[str, Any], r: int) -> bool | None:
+    """Whether every condition `a < b` of the form holds at record r; None where that is not certain."""
     from flint import arb, fmpq
 
+    certain = True
     for small, large in case.where:
         sample = next(iter(values.values())).reshape(-1)[0]
         number = (lambda p, q: arb(fmpq(p, q))) if hasattr(sample, "mid") else (lambda p, q: fmpq(p, q))
@@ -239,9 +250,10 @@ def _condition(case: Case, values: dict[str, Any], r: int) -> bool:
         a, b = np.broadcast_arrays(a, b)
         column = min(r, a.shape[1] - 1) if a.ndim > 1 else 0
         first, second = (x[0, column, 0] if x.ndim > 1 else x.reshape(-1)[0] for x in (a, b))
-        if not first < second:
+        if first >= second:
             return False
-    return True
+        certain = certain and bool(first < second)
+    return True if certain else None
 
 
 def _compare(relation: str, a: Any, b: Any) -> tuple[bool, bool]:

@@ -12,21 +12,25 @@ one more 1/(1 - gamma) for gradients, and a factor of about 60 for the few opera
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import Any
 
 import numpy as np
 
+from mdps.errors import ModelError
 from proofs_check.claim import Case
 from proofs_check.context import Context
-from proofs_check.domains import Between
-from proofs_check.expression import check_exact, evaluate
-from proofs_check.instance import Batch, float_context
+from proofs_check.domains import free_settings
+from proofs_check.expression import ExpressionError, check_exact, evaluate
+from proofs_check.instance import Batch, Instance, float_context
 from proofs_check.quantities import quantity
 
 Array = np.ndarray
 EPS = float(np.finfo(np.float64).eps)
 SMALLEST_BOUND = 1e-9
 """Bounds below this are left to exact arithmetic: a ratio to them would be rounding."""
+ROLES = {"eta": "step_size", "tau": "temperature"}
+"""What a class that makes methods calls the settings."""
 HISTORY_LIMIT = 2000
 """Steps up to which every single one is recorded, where a quantity asks for all of them and no running minimum serves."""
 
@@ -79,10 +83,10 @@ def measure(case: Case, batch: Batch, horizon: int) -> Measurement:
     return compare(case, context)
 
 
-def compare(case: Case, context: Context) -> Measurement:
-    """Both sides of the statement on a float64 context."""
+def compare(case: Case, context: Context, values: dict[str, Any] | None = None) -> Measurement:
+    """Both sides of the statement on a float64 context, from the quantities in `values` where they are known already."""
     with np.errstate(all="ignore"):
-        values = {name: _code(name)(context) for name in needed(case)}
+        values = quantities_of(case, context) if values is None else values
         left, right = case.statement.sides(values, _ratio)
         left, right = np.broadcast_arrays(np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64))
         shape = np.broadcast_shapes(left.shape, (context.discount.size, 1, 1))
@@ -105,6 +109,12 @@ def compare(case: Case, context: Context) -> Measurement:
             informative = (says & better).reshape(len(left), -1).any(axis=1)
     times = context.times[context.now] if case.statement.over != "instance" else context.times[:1]
     return Measurement(times, left, right, excess, tolerance(context), ratio, informative, says.reshape(len(left), -1).any(axis=1))
+
+
+def quantities_of(case: Case, context: Context) -> dict[str, Any]:
+    """Every quantity that the statement, its trivial bound and its conditions speak of."""
+    with np.errstate(all="ignore"):
+        return {name: _code(name)(context) for name in needed(case)}
 
 
 def needed(case: Case) -> set[str]:
@@ -141,7 +151,7 @@ def record_times(case: Case, horizon: int) -> Array:
     if case.process is None:
         return np.zeros(1, dtype=np.int64)
     horizon = case.horizon if case.horizon is not None else horizon
-    if case.statement.history and case.statement.names() & {"largest_mismatch"}:
+    if "largest_mismatch" in needed(case):
         return np.arange(min(horizon, HISTORY_LIMIT) + 1)
     return np.asarray(log_times(horizon), dtype=np.int64)
 
@@ -150,13 +160,15 @@ def trajectory(case: Case, batch: Batch, horizon: int, times: Array | None = Non
     """The batch with the recorded policies of the claim's method on it."""
     pairs = case.statement.over == "pair"
     if case.process is None:
+        if pairs:
+            raise ExpressionError(f"{case.claim}: {case.statement.text()} compares two steps, and the claim has no process to take them")
         return float_context(batch, np.zeros(1, dtype=np.int64), batch.policy[:, None], pairs=False)
     times = record_times(case, horizon) if times is None else times
     if not hasattr(case.process, "run_arrays"):
         return _plain_trajectory(case, batch, times, pairs)
     method = case.process
     settings = tuple(np.broadcast_to(np.asarray(v, dtype=np.float64), (batch.size,)) for v in method_settings(case, float_names(batch), _ratio))
-    watch = "c_inf" in case.statement.names()
+    watch = "c_inf" in needed(case)
     records, minima = method.run_arrays(
         batch.transitions, batch.rewards, batch.discount, batch.mu, method.params_of(batch.policy), settings, times, watch=watch
     )
@@ -175,6 +187,8 @@ def method_settings(case: Case, names: dict[str, Any], number: Any) -> list[Any]
     out = []
     for field in case.process.setting_names:
         value = getattr(case.process, field)
+        if callable(value):
+            raise ExpressionError(f"{case.claim}: {field} is a function; a claim writes it as an expression over settings, gamma, S and A, which can be exact")
         out.append(evaluate(check_exact(value), names, number) if hasattr(value, "free_symbols") else value)
     return out
 
@@ -183,30 +197,61 @@ def _plain_trajectory(case: Case, batch: Batch, times: Array, pairs: bool) -> Co
     """Somebody else's method: `start`, `step`, `policy` in plain Python, one instance after the other."""
     from pgtheory.run import run
 
-    records = []
+    records, lowest = [], []
     for k in range(batch.size):
         instance = batch[k]
         method = bound_method(case, instance.settings)
-        trail = run(instance.mdp(), method, int(times[-1]), record=times, initial=None)
+        trail = run(instance.mdp(), method, int(times[-1]), record=times)
         records.append(trail.policies)
+        lowest.append(trail.minima)
     policies = np.stack(records)
     started = dataclasses.replace(batch, policy=policies[:, 0])
-    return float_context(started, times, policies, pairs=pairs)
+    for k in range(batch.size):
+        check_own_start(case, started[k])
+    return float_context(started, times, policies, minima=np.stack(lowest), pairs=pairs)
+
+
+def check_own_start(case: Case, started: Instance) -> None:
+    """ModelError where somebody else's method begins with a policy that the claim does not speak of: its run would say nothing about the claim."""
+    broken = case.domain.broken(started)
+    if broken:
+        what = "; ".join(assumption.text for assumption in broken)
+        raise ModelError(f"{case.claim} ({case.name}) assumes: {what}. The method starts elsewhere: its first policy is {started.policy.tolist()}")
 
 
 def bound_method(case: Case, settings: dict[str, Any]) -> Any:
     """A user's method for one instance: a class or factory is called with the settings that it names, an object is used as it is."""
-    import inspect
-
     made = case.process
-    if not callable(made) or hasattr(made, "step") and not inspect.isclass(made):
+    if not _is_factory(made):
         return made
-    roles = {"eta": "step_size", "tau": "temperature"}
-    named = {roles.get(name, name): value for name, value in settings.items()}
+    named = {ROLES.get(name, name): value for name, value in settings.items()}
     accepted = inspect.signature(made).parameters
     return made(**{name: value for name, value in named.items() if name in accepted})
 
 
+def _is_factory(made: Any) -> bool:
+    return callable(made) and (inspect.isclass(made) or not hasattr(made, "step"))
+
+
+def check_settings_reach(case: Case) -> None:
+    """ModelError where the statement speaks of a step size or temperature that the search chooses and the method does not take: it would be judged
+    by another step size than its own."""
+    if case.process is None:
+        return
+    if hasattr(case.process, "run_arrays"):
+        trees = [getattr(case.process, name) for name in case.process.setting_names]
+        taken = {symbol.name for tree in trees for symbol in getattr(tree, "free_symbols", ())}
+    else:
+        accepted = inspect.signature(case.process).parameters if _is_factory(case.process) else {}
+        taken = {name for name, role in ROLES.items() if role in accepted}
+    for name in free_names(case):
+        if name in ROLES and name in needed(case) and name not in taken:
+            raise ModelError(
+                f"{case.claim} ({case.name}) is about every {name} in a range, and the method has a {ROLES[name]} of its own. "
+                f"Give a class that takes {ROLES[name]}, or say which it is: settings={{{name!r}: '1/10'}}"
+            )
+
+
 def free_names(case: Case) -> list[str]:
     """Settings that the search chooses."""
-    return [name for name, rule in case.settings.items() if isinstance(rule, Between)]
+    return free_settings(case.settings)

@@ -11,7 +11,7 @@ import json
 import pathlib
 from typing import Any
 
-from mdps.errors import ModelError
+from mdps.errors import ModelError, plural
 from proofs_check.claim import Case
 from proofs_check.domains import Domain
 from proofs_check.engine.certify import Confirmation, confirm
@@ -57,7 +57,7 @@ def replay(source: dict[str, Any] | str | pathlib.Path) -> Replay:
     lines = [
         f"claim      {data['claim']} ({data['form']})",
         f"statement  {data['statement']}",
-        f"instance   {instance.shape[0]} states, {instance.shape[1]} actions, discount {instance.discount}"
+        f"instance   {plural(instance.shape[0], 'state')}, {plural(instance.shape[1], 'action')}, discount {instance.discount}"
         + "".join(f", {name} = {value}" for name, value in instance.settings.items()),
     ]
     if confirmed:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from mdps.errors import plural
 from proofs_check.claim import Case
 from proofs_check.engine.budget import Budget
 from proofs_check.engine.measure import Measurement, free_names, measure
@@ -88,7 +89,7 @@ def search(
     for states, actions in case.domain.sizes() if climb else ():
         if states * actions > budget.largest and (states, actions) != case.domain.sizes()[0]:
             continue
-        progress(f"{states} states, {actions} actions")
+        progress(f"{plural(states, 'state')}, {plural(actions, 'action')}")
         if _climb(case, states, actions, budget, seed, found, on_candidate) is not None:
             return found
     for batch, horizon in later:

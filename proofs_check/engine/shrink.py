@@ -68,9 +68,10 @@ class _Shrinker:
         seen = self._measured(instance)
         if not seen.candidates()[0]:
             return False
-        if seen.ratio is not None and np.isfinite(seen.ratio).any():
-            return bool(np.nanmax(seen.ratio) > 1 + MARGIN)
-        return bool(np.nanmax(seen.excess) > 10 * seen.tolerance[0])
+        clear = seen.excess > 10 * seen.tolerance[0]
+        if seen.ratio is not None:  # without a ratio (a bound of 0, a measured 0) the excess speaks
+            clear = np.where(np.isnan(seen.ratio)[..., None], clear, seen.ratio[..., None] > 1 + MARGIN)
+        return bool(clear.any())
 
     def _descend(self, best: Instance, proposals: Callable[[Instance], Iterator[Instance]]) -> Instance:
         """Takes the first proposal that still fails, and starts over from it, until none does."""
@@ -113,6 +114,11 @@ class _Shrinker:
 
     def _simpler_settings(self, instance: Instance) -> Iterator[Instance]:
         for name, rule in self.case.settings.items():
+            if isinstance(rule, tuple):
+                now = fraction(instance.settings[name])
+                for option in sorted(map(fraction, rule), key=_weight):
+                    if _weight(option) < _weight(now):
+                        yield dataclasses.replace(instance, settings={**instance.settings, name: rational(option)})
             if not isinstance(rule, Between):
                 continue
             now = fraction(instance.settings[name])

@@ -74,8 +74,11 @@ class RationalFunction:
         return self._lift(other) / self
 
     def __eq__(self, other: object) -> bool:
-        other = self._lift(other)
-        return bool(self.above * other.below == other.above * self.below)
+        first, second = self.simplified(), self._lift(other).simplified()
+        a, b = first.below.leading_coefficient(), second.below.leading_coefficient()
+        if first.below * b == second.below * a and first.above * b == second.above * a:  # the same in lowest terms
+            return True
+        return bool(first.above * second.below == second.above * first.below)
 
     def __hash__(self) -> int:
         raise TypeError("a rational function has no canonical form to hash")

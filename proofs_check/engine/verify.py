@@ -17,25 +17,28 @@ import dataclasses
 import datetime
 import hashlib
 import importlib.util
+import itertools
 import os
 import pathlib
 import sys
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any
 
 import numpy as np
+import sympy
 
-from mdps.errors import ModelError, nearest
+from mdps.errors import ModelError, nearest, plural
 from proofs_check import verdict as v
 from proofs_check.claim import Case, Claim, Form
 from proofs_check.engine import budget as budgets
 from proofs_check.engine.budget import Budget
 from proofs_check.engine.certify import Confirmation, certify, confirm
-from proofs_check.engine.measure import Measurement, compare, measure, trajectory
+from proofs_check.engine.measure import ROLES, Measurement, check_settings_reach, compare, free_names, measure, trajectory
 from proofs_check.engine.search import Found, generator, search
 from proofs_check.engine.shrink import confirmable_times, exactly, shrink
+from proofs_check.expression import text
 from proofs_check.instance import Batch, Instance
 from proofs_check.instances import dressed, named
 
@@ -44,6 +47,10 @@ SCHEMA = "pgtheory-counterexample-1"
 CERTIFIED_SIZE = 6
 """States of an instance up to which it is certified: balls are slow on larger ones."""
 NAMED_CERTIFIED = 8
+GIVEN_HORIZON = 1000
+"""Steps run at least on a model that the user names: bounds are often trivial before."""
+PLAIN_NAMED = 60
+"""Named instances on which a method in plain Python is run."""
 
 
 def verify(
@@ -85,7 +92,8 @@ def verify(
     out = []
     for claim in chosen:
         mine = [verdicts[(case.claim, case.name, case.digest())] for case in claim.cases() if (case.claim, case.name, case.digest()) in verdicts]
-        not_met = sorted({note for form in mine for note in form.notes if note.startswith("does not meet")})
+        unmet = {note.removeprefix("does not meet: ") for form in mine for note in form.notes if not form.applies}
+        not_met = [] if any(form.applies for form in mine) else sorted(unmet)
         out.append(_claim_verdict(claim, mine, not_met))
     from pgtheory.compiled import source_digest
 
@@ -159,11 +167,15 @@ def claims_of_file(path: pathlib.Path) -> list[Claim]:
 def _line_in(error: BaseException, path: pathlib.Path) -> int | None:
     import traceback
 
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    here = path.resolve()
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if pathlib.Path(frame.filename).resolve() == here]
     return lines[-1] if lines else None
 
 
 def _changed(claim: Claim, form: str | None, bound: str | None, settings: dict[str, Any] | None, method: Any) -> Claim:
+    if isinstance(method, type) and hasattr(method, "run_arrays"):  # one of ours: its fields are the claim's settings
+        roles = {role: name for name, role in ROLES.items()}
+        method = method(**{field.name: sympy.Symbol(roles[field.name]) for field in dataclasses.fields(method) if field.name in roles})
     if bound is not None or settings or method is not None:
         if method is not None and bound is None and not settings and form is None:
             forms = tuple(dataclasses.replace(f, process=method) for f in claim.forms if claim.case(f).process is not None)
@@ -213,12 +225,20 @@ def _run_all(
     if portable:
         import multiprocessing
 
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            futures = {pool.submit(_verify_job, case.claim, case.kind, case.name, case.digest(), budget.name, seed, model): case for case in portable}
-            from concurrent.futures import as_completed
-
+        others = multiprocessing.active_children()
+        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts_to_the_parent)
+        try:
+            rest = (budget.name, seed, model)
+            futures = {pool.submit(_verify_job, case.claim, case.kind, case.name, case.canonical(), *rest): case for case in portable}
             for future in as_completed(futures):
                 keep(futures[future], future.result())
+        except BaseException:  # an interrupt above all: what is finished is in the store, what runs is not waited for
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                if worker not in others:
+                    worker.terminate()
+            raise
+        pool.shutdown()
     for case in local:
         keep(case, verify_case(case, budget, seed, model, progress))
     return out
@@ -230,19 +250,26 @@ def _record(out: dict[Any, v.FormVerdict], case: Case, result: v.FormVerdict, pr
         progress.done(result)
 
 
+def _leave_interrupts_to_the_parent() -> None:
+    """In a worker: Ctrl-C reaches every process of the terminal, and only the first one has to answer it."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def _portable(case: Case) -> bool:
     """Whether a worker process can find the same case in its own catalogue (a changed or user-written one it cannot)."""
     from proofs_check.catalogue import claims
 
     known = claims().get(case.claim)
-    return known is not None and any(c.name == case.name and c.kind == case.kind and c.digest() == case.digest() for c in known.cases())
+    return known is not None and any(c.name == case.name and c.kind == case.kind and c.canonical() == case.canonical() for c in known.cases())
 
 
-def _verify_job(claim: str, kind: str, name: str, digest: str, budget: str, seed: int, model: Any) -> v.FormVerdict:
+def _verify_job(claim: str, kind: str, name: str, content: str, budget: str, seed: int, model: Any) -> v.FormVerdict:
     """One form, in a worker process."""
     from proofs_check.catalogue import get_claim
 
-    case = next(c for c in get_claim(claim).cases() if c.name == name and c.kind == kind and c.digest() == digest)
+    case = next(c for c in get_claim(claim).cases() if c.name == name and c.kind == kind and c.canonical() == content)
     return verify_case(case, budgets.budget(budget), seed, model)
 
 
@@ -260,7 +287,8 @@ class _Examination:
     """One form's verification: collects what was seen and words the verdict."""
 
     def __init__(self, case: Case, budget: Budget, seed: int, progress: Any) -> None:
-        self.case, self.budget, self.seed, self.progress = case, budget, seed, progress
+        self.theirs = case.process is not None and not hasattr(case.process, "run_arrays")
+        self.case, self.budget, self.seed, self.progress = case, budgets.for_plain_python(budget) if self.theirs else budget, seed, progress
         self.clock = time.perf_counter()
         self.notes: list[str] = []
         self.unconfirmed = 0
@@ -271,9 +299,13 @@ class _Examination:
             self.progress.stage(self.case.claim, self.case.name, text)
 
     def run(self, model: Any) -> v.FormVerdict:
+        check_settings_reach(self.case)
         if model is not None:
             return self.run_on(model)
-        found = search(self.case, self.budget, self.seed, self.candidate, named(self.case), self.say)
+        known: Iterable[Instance] = named(self.case)
+        if self.theirs:
+            known = itertools.islice(known, PLAIN_NAMED)
+        found = search(self.case, self.budget, self.seed, self.candidate, known, self.say)
         if self.counterexample is not None:
             return self.refuted(found)
         scope, certified = "", 0
@@ -281,7 +313,7 @@ class _Examination:
             self.say("symbolic proof")
             scope = self.prove()
             self.say("exact instances")
-            certified = self.certify(self.certified_instances())
+            certified = 0 if self.theirs else self.certify(self.certified_instances())
             if self.counterexample is not None:
                 return self.refuted(found)
         return self.verdict(found, scope, certified)
@@ -291,12 +323,13 @@ class _Examination:
         unmet = self.unmet(model)
         if unmet:
             evidence = f"not applicable: {'; '.join(unmet)}"
-            return self.result(v.UNDECIDED, Found(), evidence=evidence, notes=[f"does not meet: {text}" for text in unmet])
+            return self.result(v.UNDECIDED, Found(), evidence=evidence, applies=False, notes=[f"does not meet: {text}" for text in unmet])
         instances = list(dressed_as_given(self.case, model))
-        found = search(self.case, dataclasses.replace(self.budget, largest=0, generations=0), self.seed, self.candidate, instances, self.say, climb=False)
+        longer = dataclasses.replace(self.budget, largest=0, horizons=tuple(max(h, GIVEN_HORIZON) for h in self.budget.horizons))
+        found = search(self.case, longer, self.seed, self.candidate, instances, self.say, climb=False)
         if self.counterexample is not None:
             return self.refuted(found)
-        certified = self.certify(instances[:2]) if model.num_states <= CERTIFIED_SIZE else 0
+        certified = self.certify(instances[:2]) if model.num_states <= CERTIFIED_SIZE and not self.theirs else 0
         return self.verdict(found, "", certified)
 
     def unmet(self, model: Any) -> list[str]:
@@ -337,7 +370,7 @@ class _Examination:
         picked = [i for i in named(self.case) if i.shape[0] <= CERTIFIED_SIZE]
         rng = generator(self.seed, self.case.claim, self.case.name, "certified")
         chosen = [picked[k] for k in np.sort(rng.permutation(len(picked))[:NAMED_CERTIFIED])]
-        free = sum(1 for rule in self.case.settings.values() if type(rule).__name__ == "Between")
+        free = len(free_names(self.case))
         sizes = [size for size in self.case.domain.sizes() if size[0] * size[1] <= 6]
         for k in range(self.budget.rationals):
             states, actions = sizes[k % len(sizes)]
@@ -361,13 +394,14 @@ class _Examination:
         if scope:
             verdict, evidence = v.PROVED, f"symbolic for {scope}; {certified} exact instances"
         elif found.instances == 0:
-            verdict, evidence = v.UNDECIDED, "no instance met the assumptions"
+            silent = f"the statement says nothing about any of {found.silent:,} instances (a condition fails, or the bound is no number)"
+            verdict, evidence = v.UNDECIDED, silent if found.silent else "no instance met the assumptions"
         elif found.trivial == found.instances:
             verdict, evidence = v.VACUOUS, "the bound never fell below the trivial one"
         elif self.unconfirmed:
             verdict = v.UNDECIDED
             evidence = f"numerically unreliable: {self.unconfirmed} candidates failed in float64 and could not be confirmed"
-        elif certified and hasattr(self.case.process or _NO_METHOD, "run_arrays"):
+        elif certified:
             verdict, evidence = v.CERTIFIED, f"{certified} instances in exact arithmetic; searched {found.instances:,} in float64"
         else:
             verdict, evidence = v.SUPPORTED, f"float64 over {found.instances:,} instances"
@@ -376,8 +410,16 @@ class _Examination:
     def refuted(self, found: Found) -> v.FormVerdict:
         assert self.counterexample is not None
         data = self.counterexample
-        size = f"{data['instance']['states']} states, {data['instance']['actions']} actions, discount {data['instance']['discount']}"
+        model = data["instance"]
+        size = f"{plural(model['states'], 'state')}, {plural(model['actions'], 'action')}, discount {model['discount']}"
         evidence = f"{data['left']} against {data['right']} at t = {data['t']}, certified ({data['arithmetic']}): {size}"
+        if self.case.kind == "statement" and self.case.statement.is_ratio and not self.theirs:
+            self.say("how far off it is")
+            whole = search(self.case, self.budget, self.seed, lambda *candidate: None, named(self.case), self.say)
+            if whole.ratio is not None and whole.ratio > 1:
+                factor = f"{1.001 * whole.ratio:.4g}"
+                side = f"times {factor}" if self.case.statement.relation == "<=" else f"divided by {factor}"
+                self.notes.append(f"the bound {side} survives the same search ({whole.instances:,} instances)")
         return self.result(v.REFUTED, found, evidence=evidence, tightness=data["ratio"])
 
     def result(self, verdict: str, found: Found, **fields: Any) -> v.FormVerdict:
@@ -438,15 +480,6 @@ class _Examination:
         return worst, curve
 
 
-class _NoMethod:
-    """Stands for the absence of a method: a statement about given policies is certified like any other."""
-
-    def run_arrays(self) -> None: ...
-
-
-_NO_METHOD = _NoMethod()
-
-
 def _settled(case: Case, instance: Instance) -> Instance | None:
     """The instance in rationals with its dependent settings; None where that leaves the domain."""
     from proofs_check.instances import settle
@@ -486,7 +519,7 @@ def unmet_assumptions(case: Case, model: Any) -> list[str]:
 
 def dressed_as_given(case: Case, model: Any) -> Iterable[Instance]:
     """The model with its own start distribution, and the policies and settings that the claim allows."""
-    for instance in dressed(case, model, limit=40):
+    for instance in dressed(case, model, limit=40 if model.num_states <= 10 else 6):
         own = dataclasses.replace(instance, mu=model.exact.start, rho=model.exact.start)
         if not case.domain.broken(own):
             yield own
@@ -505,7 +538,7 @@ def replayable(case: Case, instance: Instance, outcome: Confirmation) -> dict[st
         "claim": case.claim,
         "form": case.name,
         "statement": case.statement.text(),
-        "where": [[str(a), str(b)] for a, b in case.where],
+        "where": [[text(a), text(b)] for a, b in case.where],
         "process": process,
         "instance": instance.to_json(),
         "t": outcome.t,

@@ -11,8 +11,24 @@ from proofs_check.report.words import figure
 MOST_ROWS, MOST_STATES = 24, 8
 """Larger instances are named by their size and left to their JSON file: nobody reads a transition table of 64 columns."""
 SYMBOLS = {
-    "discount": "γ", "eta": "η", "tau": "τ", "mu": "μ", "rho": "ρ", "policy": "π", "rewards": "r", "start": "μ", "temperature": "τ",
-    "step_size": "η", "epsilon": "ε", "delta": "δ", "alpha": "α", "beta": "β", "lambda": "λ", "kappa": "κ", "theta": "θ", "logits": "θ",
+    "discount": "γ",
+    "eta": "η",
+    "tau": "τ",
+    "mu": "μ",
+    "rho": "ρ",
+    "policy": "π",
+    "rewards": "r",
+    "start": "μ",
+    "temperature": "τ",
+    "step_size": "η",
+    "epsilon": "ε",
+    "delta": "δ",
+    "alpha": "α",
+    "beta": "β",
+    "lambda": "λ",
+    "kappa": "κ",
+    "theta": "θ",
+    "logits": "θ",
 }
 _KNOWN = {"states", "actions", "transitions", "rewards", "discount", "settings", "t", "measured", "bound", "name", "family", "label"}
 

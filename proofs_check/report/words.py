@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import re
 import shlex
@@ -124,7 +125,7 @@ def figure(value: Any, digits: int = 3) -> str:
         return "–"
     if isinstance(value, str):
         return _readable(value, digits)
-    if isinstance(value, bool | int) or float(value).is_integer() and abs(value) < 1e6:
+    if isinstance(value, bool | int) or (float(value).is_integer() and abs(value) < 1e6):
         return f"{int(value):,}"
     if not math.isfinite(value):
         return str(value)
@@ -152,6 +153,15 @@ def tightness_figure(value: float | None) -> str:
     if 0.9995 <= value <= 1.0005:
         return "1"
     return f"{value:.2f}" if 0.01 <= value < 100 else figure(value, 2)
+
+
+def when(moment: str) -> str:
+    """'2026-01-02 03:04 UTC' from ISO 8601 text; other text as it is."""
+    try:
+        parsed = datetime.datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    return parsed.strftime("%Y-%m-%d %H:%M ") + (parsed.tzname() or "").replace("UTC+00:00", "UTC")
 
 
 def duration(seconds: float) -> str:

@@ -147,7 +147,7 @@ def _mathml(statement: str) -> str | None:
 
     try:
         return parse_statement(statement).mathml()
-    except ModelError:
+    except ValueError:
         return None
 
 

@@ -91,6 +91,14 @@ def test_bad_input_raises_model_error_that_names_the_place(case):
         model(**changes)
 
 
+@pytest.mark.parametrize("case", [name for name in REFUSED if "discount" not in name and "exact" not in name])
+def test_an_exact_discount_does_not_hide_what_is_wrong(case):
+    """Making rationals of the floats would move the largest entry of a row until it sums to 1."""
+    changes, message = REFUSED[case]
+    with pytest.raises(ModelError, match=message):
+        model(**changes, discount="9/10")
+
+
 @pytest.mark.parametrize("discount", [0.0, 0, 0.9999, "0", "99/100", Fraction(1, 3), fmpq(1, 2), np.float32(0.5)])
 def test_discounts_that_are_in_range(discount):
     assert model(discount=discount).discount == float(fraction(discount))
@@ -262,7 +270,11 @@ def test_broken_csr_row_pointers_raise(indptr):
 
 
 def test_errors_in_sparse_models_name_state_action_and_successor():
-    for value, message in ((np.nan, r"transitions\[1, 0, 1\].* is nan"), (-1.0, r"transitions\[1, 0, 1\].* is -1"), (0.5, r"transitions\[1, 0\].*0\.5")):
+    for value, message in (
+        (np.nan, r"transitions\[1, 0, 1\].* is nan"),
+        (-1.0, r"transitions\[1, 0, 1\].* is -1"),
+        (0.5, r"transitions\[1, 0\].*0\.5"),
+    ):
         matrix = scipy.sparse.csr_array(np.eye(2))
         matrix.data[1] = value
         with pytest.raises(ModelError, match=message):
@@ -370,7 +382,12 @@ def test_replace_changes_one_field_and_checks_it():
     assert mdp.discount == 0.9
     larger = mdp.replace(transitions=np.tile(np.eye(3)[:, None], (1, 2, 1)), rewards=np.zeros((3, 2)))
     assert (larger.num_states, larger.state_names, larger.start.tolist()) == (3, None, [1 / 3] * 3)
-    for changes, message in (({"discount": 2}, "discount"), ({"gamma": 0.5}, "no field 'gamma'"), ({"rewards": [1.0] * 3}, "shape"), ({"start": [1, 1]}, "2")):
+    for changes, message in (
+        ({"discount": 2}, "discount"),
+        ({"gamma": 0.5}, "no field 'gamma'"),
+        ({"rewards": [1.0] * 3}, "shape"),
+        ({"start": [1, 1]}, "2"),
+    ):
         with pytest.raises(ModelError, match=message):
             mdp.replace(**changes)
     for rewards in ([7, 8, 9], [[7, 0], [8, 9]]):
@@ -411,6 +428,7 @@ def test_importing_the_model_loads_little():
     import subprocess
     import sys
 
-    code = "import sys, mdps; mdps.MDP([[[1.0]]], [[1.0]], 0.5); mdps.zoo; mdps.io; print([m for m in ('scipy', 'hypothesis', 'gymnasium', 'flint', 'numba') if m in sys.modules])"
+    heavy = ("scipy", "hypothesis", "gymnasium", "flint", "numba")
+    code = f"import sys, mdps; mdps.MDP([[[1.0]]], [[1.0]], 0.5); mdps.zoo; mdps.io; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"

@@ -50,7 +50,7 @@ def test_garnet_rows_have_exactly_the_branching():
 
 @pytest.mark.statistical
 def test_garnet_successors_are_uniform_over_states():
-    """Level 1e-6 a state (Bonferroni): counts are binomial(n, 1/2), Hoeffding at deviation sqrt(log(2 S / level) / (2 n)) = 0.0048 for n = 400,000."""
+    """Level 1e-6 over all states (Bonferroni): the counts are binomial(n, 1/2), and Hoeffding allows sqrt(log(2 S / level) / (2 n))."""
     rows = random.garnet(10, 40_000, 5, 7).choices
     frequency = (rows > 0).mean(axis=0)
     assert np.abs(frequency - 0.5).max() <= np.sqrt(np.log(2 * 10 / 1e-6) / (2 * rows.shape[0]))

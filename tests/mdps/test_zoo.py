@@ -21,7 +21,16 @@ VARIANTS = [
     *("forest_management(10, 4, 2, 1/10, 24/25)", "forest_management(5, 1, 9, 1/2, 0)", "forest_management(12, 40, 2, 1/100, 9/10)"),
     *("forest_management(4, 4, 2, 0)", "frozen_lake(8, slippery=False)", "frozen_lake(4, False, 0)", "gravity_well(2)", "gridworld(2, 5)"),
     *("gridworld(1, 1)", "gridworld(3, 3, 0, -1/10, 0)", "loop(0)", "loop(999/1000)", "lure(20, 9/10, 1)", "lure(3, 1/2, 0)"),
-    *("lure(3, 1/2, 1, tie=10)", "taxi(0)", "taxi(1/2)", "two_state(0)", "two_state(1/2, ragged=True)", "two_state(999/1000)", "vanish(1)", "vanish(9)"),
+    *(
+        "lure(3, 1/2, 1, tie=10)",
+        "taxi(0)",
+        "taxi(1/2)",
+        "two_state(0)",
+        "two_state(1/2, ragged=True)",
+        "two_state(999/1000)",
+        "vanish(1)",
+        "vanish(9)",
+    ),
 ]
 
 

@@ -17,6 +17,7 @@ EXACT = {
     "settings": {"eta": "100"},
 }
 WORST = EXACT | {"discount": 0.93, "rewards": [[0.25, 1.0], [3.0e-7, 0.5]], "t": 12, "measured": 0.43, "bound": 1.0, "name": "two states <&>"}
+SURVIVED = "the bound times 90 survived the same search"
 LARGE = {"states": 64, "actions": 4, "transitions": [], "rewards": [], "discount": 0.99, "settings": {"eta": 0.1}}
 
 
@@ -44,31 +45,39 @@ def claim(id, verdict, family="natural policy gradient", title=None, forms=None,
 
 
 def sample_run(**changes):
-    npg = "npg-one-over-T"
-    second = form(npg, "refuted", "control", "second term dropped", "gap(rho, t) <= log(A)/(eta*t)", because="as eta grows a step becomes policy iteration")
-    survived = form("softmax-smoothness-sharp", "supported", "control", "half the constant", "hessian_norm <= 4/(1-gamma)**3", instances=20)
-    pg = "pg-theorem-direct-and-softmax"
+    npg, pg, smooth = "npg-one-over-T", "pg-theorem-direct-and-softmax", "softmax-smoothness-sharp"
+    dropped = "gap(rho, t) <= log(A)/(eta*t)"
+    identities = [
+        form(pg, "proved", name="direct", statement="direct_gradient = direct_derivative", tightness=1, scope="S = 2", certified=400, instances=400),
+        form(pg, "proved", name="softmax", statement="softmax_gradient = softmax_derivative", tightness=1, evidence="symbolic + 400 exact rational"),
+    ]
+    rate = form(
+        npg, "supported", tightness=0.43, instances=2000, certified=60, trivial=12, horizon=10000, worst=WORST, curve=curve(), seconds=3.2,
+        notes=["the bound times 1/2 was refuted"],
+    )  # fmt: skip
+    controls = [
+        form(npg, "refuted", "control", "second term dropped", dropped, because="as eta grows a step becomes policy iteration"),
+        form(npg, "refuted", "control", "any start <b>", dropped, because="KL may exceed log A & more"),
+    ]
+    assumptions = [
+        {"name": "rewards", "text": "rewards lie in [0, 1]", "latex": r"r \in [0,1]"},
+        {"name": "uniform", "text": "the start policy is uniform", "latex": ""},
+    ]
+    survived = form(smooth, "supported", "control", "half the constant", "hessian_norm <= 4/(1-gamma)**3", instances=20)
+    mine = form("my-npg-bound", "refuted", statement=dropped, tightness=89.4, instances=64, curve=curve(0.5), notes=[SURVIVED])
+    unmet = "start distribution positive everywhere (here it is 0 in 63 of 64 states)"
+    absent = form("softmax-one-over-t-lower-bound", "undecided", evidence=f"not applicable: {unmet}", notes=[f"does not meet: {unmet}"])
+    softmax = "softmax policy gradient"
     verdicts = [
-        claim(
-            pg, "proved", "identities", "Policy gradient theorem",
-            [form(pg, "proved", name="direct", statement="direct_gradient = direct_derivative", tightness=1.0, scope="S = 2, A = 2, 3", certified=400, instances=400),
-             form(pg, "proved", name="softmax", statement="softmax_gradient = softmax_derivative", tightness=1.0, evidence="symbolic (S=2, A=2,3) + 400 exact rational")],
-            departs="The paper's d is not normalised.", hash="9f0c",
-        ),
-        claim(
-            npg, "supported", title="Softmax NPG: dimension-free O(1/T)",
-            forms=[form(npg, "supported", tightness=0.43, instances=2000, certified=60, trivial=12, horizon=10000, worst=WORST, curve=curve(), seconds=3.2,
-                        notes=["the bound times 1/2 was refuted"])],
-            controls=[second, form(npg, "refuted", "control", "any start <b>", "gap(rho, t) <= log(A)/(eta*t)", because="KL may exceed log A & more")],
-            uses=["performance-difference", pg], hash="a1b2",
-            assumptions=[{"name": "rewards", "text": "rewards lie in [0, 1]", "latex": "r \\in [0,1]"}, {"name": "uniform", "text": "the start policy is uniform", "latex": ""}],
-        ),
-        claim("softmax-smoothness-sharp", "certified", "softmax policy gradient", forms=[form("softmax-smoothness-sharp", "certified", tightness=0.1, instances=90, certified=90)], controls=[survived]),
-        claim("softmax-mdp-one-over-t", "vacuous", "softmax policy gradient", forms=[form("softmax-mdp-one-over-t", "vacuous", tightness=3e-5, worst=LARGE, curve=curve(0.5, 2e4))]),
-        claim("softmax-lojasiewicz", "undecided", "softmax policy gradient", forms=[form("softmax-lojasiewicz", "undecided", evidence="budget spent")]),
-        claim("my-npg-bound", "refuted", "yours", forms=[form("my-npg-bound", "refuted", statement="gap(rho, t) <= log(A)/(eta*t)", tightness=89.4, instances=64, curve=curve(0.5, 3.0), notes=["the bound times 90 survived the same search"])]),
-        claim("softmax-one-over-t-lower-bound", "undecided", "softmax policy gradient", not_met=["does not meet: start distribution positive everywhere (here it is 0 in 63 of 64 states)"],
-              forms=[form("softmax-one-over-t-lower-bound", "undecided", evidence="not applicable: start distribution", notes=["does not meet: start distribution"])]),
+        claim(pg, "proved", "identities", "Policy gradient theorem", identities, departs="The paper's d is not normalised.", hash="9f0c"),
+        claim(npg, "supported", title="Softmax NPG: dimension-free O(1/T)", forms=[rate], controls=controls, uses=["performance-difference", pg],
+              hash="a1b2", assumptions=assumptions),
+        claim(smooth, "certified", softmax, forms=[form(smooth, "certified", tightness=0.1, instances=90, certified=90)], controls=[survived]),
+        claim("softmax-mdp-one-over-t", "vacuous", softmax,
+              forms=[form("softmax-mdp-one-over-t", "vacuous", tightness=3e-5, worst=LARGE, curve=curve(0.5, 2e4))]),
+        claim("softmax-lojasiewicz", "undecided", softmax, forms=[form("softmax-lojasiewicz", "undecided", evidence="budget spent")]),
+        claim("my-npg-bound", "refuted", "yours", forms=[mine]),
+        claim("softmax-one-over-t-lower-bound", "undecided", softmax, forms=[absent], not_met=absent.notes),
     ]  # fmt: skip
     fields = {
         "verdicts": verdicts, "seed": 7, "budget": "quick", "seconds": 41.3, "command": "pgtheory verify --budget quick --seed 7", "version": "0.1.0",

@@ -107,7 +107,9 @@ def test_as_expected_is_status_0_and_the_table_goes_to_stdout(call, engine):
         assert verdict.id in result.stdout
     assert "2 of 2 negative controls refuted" in result.stdout
     assert "report: out/index.html" in result.stdout
-    assert "not applicable  softmax-one-over-t-lower-bound  start distribution positive everywhere (here it is 0 in 63 of 64 states)" in result.stdout
+    assert re.search(
+        r"softmax-one-over-t-lower-bound +not applicable .*start distribution positive everywhere \(here it is 0 in 63 of 64 states\)", result.stdout
+    )
     assert result.stderr.splitlines()[-1].startswith("  8/8  softmax-one-over-t-lower-bound, main: undecided")
 
 
@@ -116,7 +118,10 @@ def test_a_refutation_and_a_surviving_control_are_status_1(call, engine, tmp_pat
     engine(run)
     result = call("verify", "--out", "out")
     assert result.exit_code == 1
-    assert "refuted    my-npg-bound    gap_rho 0.31 > bound 0.003466 at t = 2, certified (balls)        replay: pgtheory replay out/my-npg-bound.json" in result.stdout
+    assert (
+        "refuted    my-npg-bound    gap_rho 0.31 > bound 0.003466 at t = 2, certified (balls)        replay: pgtheory replay out/my-npg-bound.json"
+        in result.stdout
+    )
     assert "           2 states, 2 actions, gamma 9/10, eta 100; the bound times 90 survived the same search" in result.stdout
     assert "survived   softmax-smoothness-sharp, negative control 'half the constant': supported" in result.stdout
     for path in counterexample_files(run, tmp_path / "out").values():
@@ -142,7 +147,10 @@ def test_options_reach_the_engine(call, engine):
     wanted = {"budget": "deep", "bound": "1/t", "settings": {"eta": "1/5", "tau": "2"}, "instance": "gym:X", "seed": 3, "jobs": 2, "fresh": True}
     assert {key: asked[key] for key in wanted} == wanted
     assert str(asked["store"]) == "s.sqlite"
-    assert asked["request"].command() == "pgtheory verify npg-one-over-T --budget deep --bound 1/t --set eta=1/5 --set 'tau = 2' --instance gym:X --seed 3"
+    assert (
+        asked["request"].command()
+        == "pgtheory verify npg-one-over-T --budget deep --bound 1/t --set eta=1/5 --set 'tau = 2' --instance gym:X --seed 3"
+    )
 
 
 def test_runs_go_to_a_folder_of_their_own(call, engine, tmp_path):
@@ -218,7 +226,9 @@ def test_ctrl_c_says_what_is_finished_and_that_it_resumes(call, engine):
     result = call("verify", "--out", "out")
     assert result.exit_code == cli.INTERRUPTED
     assert "pg-theorem-direct-and-softmax, direct: proved" in result.stderr
-    assert re.search(r"interrupted: 1 of \d+ forms finished; they are kept in runs/evidence.sqlite, and the same command resumes there", result.stderr)
+    assert re.search(
+        r"interrupted: 1 of \d+ forms finished; they are kept in runs/evidence.sqlite, and the same command resumes there", result.stderr
+    )
     assert not os.path.exists("out/index.html")
 
 
@@ -288,6 +298,24 @@ def test_exact_values_are_fractions_with_a_checked_certificate(call):
     assert re.fullmatch(r"\d+/\d+", data["values"][0])
 
 
+def test_bench_prints_its_table_or_json_alone(call, monkeypatch):
+    def bench(quick):
+        print("a table")
+        return [{"case": "PG", "quick": quick}]
+
+    monkeypatch.setattr("proofs_check.bench.policy_gradient.bench", bench)
+    assert call("bench", "policy-gradient").stdout == "a table\n"
+    result = call("bench", "policy-gradient", "--quick", "--json")
+    assert (json.loads(result.stdout), result.stderr) == ([{"case": "PG", "quick": True}], "a table\n")
+
+
+def test_doctor_finds_nothing_to_mend(call):
+    result = call("doctor")
+    assert result.exit_code == 0, result.output
+    assert "V* = 1 in rationals, 1 in floats" in result.stdout
+    assert result.stdout.endswith(" everything is in order\n")
+
+
 def test_every_method_of_the_library_is_on_the_command_line():
     import dataclasses
 
@@ -323,3 +351,60 @@ def test_ctrl_c_ends_a_real_process_with_one_line(tmp_path):
     assert process.returncode == cli.INTERRUPTED
     assert "Traceback" not in errors
     assert "interrupted: 0 of 5 forms finished" in errors
+
+
+# The engine itself
+
+
+def test_a_counterexample_is_replayed_and_a_doctored_one_is_not(call, tmp_path):
+    """pi(a*) = 1/8, eta = 1/100, one state: log A is too small a first term for a start that is not uniform."""
+    instance = {
+        "states": 1, "actions": 2, "transitions": [[["1"], ["1"]]], "rewards": [["1", "0"]], "discount": "1/2", "mu": ["1"], "rho": ["1"],
+        "policy": [["1/8", "7/8"]], "settings": {"eta": "1/100"},
+    }  # fmt: skip
+    data = {
+        "schema": "pgtheory-counterexample-1", "claim": "npg-one-over-T", "form": "any start", "where": [], "instance": instance, "t": 92,
+        "statement": "gap_rho <= 1/(t*(1 - gamma)**2) + log(A)/(eta*t)", "process": {"name": "natural-pg", "fields": {"step_size": "eta"}},
+    }  # fmt: skip
+    (tmp_path / "true.json").write_text(json.dumps(data))
+    (tmp_path / "false.json").write_text(json.dumps(data | {"statement": "gap_rho <= 1/(t*(1 - gamma)**2) + 2*log(A)/(eta*t)"}))
+    confirmed, refused = call("replay", "true.json"), call("replay", "false.json")
+    assert (confirmed.exit_code, confirmed.stdout.splitlines()[0]) == (0, "confirmed   true.json")
+    assert (refused.exit_code, refused.stdout.splitlines()[0]) == (1, "not confirmed   false.json")
+    assert json.loads(call("replay", "true.json", "--json").stdout)["confirmed"] is True
+
+
+def test_verify_runs_the_engine_and_resumes_from_the_store(call, tmp_path):
+    words = ("verify", "performance-difference", "--instance", "loop(9/10)", "--out", "out")
+    first = call(*words)
+    assert first.exit_code == 0, first.output
+    assert re.search(r"performance-difference +(proved|certified|supported)", first.stdout)
+    assert (tmp_path / "out" / "performance-difference.html").is_file()
+    finished = json.loads((tmp_path / "out" / "run.json").read_text())["verdicts"]
+    assert call(*words).exit_code == 0
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["verdicts"] == finished  # seconds included: nothing ran again
+
+
+def test_an_instance_outside_a_claim_is_said_to_be(call):
+    result = call("verify", "npg-one-over-T", "--instance", "cliff_walking()", "--out", "out", "--no-report")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"npg-one-over-T +not applicable .*rewards in \[0, 1\] \(here they lie in \[-100, 0\]\)", result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["npg-one-over-X"], r"npg-one-over-X.*Did you mean npg-one-over-T"),
+        (["npg-one-over-T:rates"], r"no form 'rates'.*Did you mean rate\?"),
+        (["npg-one-over-T", "--bound", "log(B)/t"], r"unknown quantity 'B'"),
+        (["npg-one-over-T", "--bound", "x^2"], r"a power is written \*\*"),
+        (["npg-one-over-T", "--set", "ita=1"], r"no setting 'ita'.*eta"),
+        (["npg-one-over-T", "--instance", "frozen_lke(4)"], r"Did you mean frozen_lake"),
+    ],
+)
+def test_what_the_engine_cannot_take_is_status_2(call, words, message):
+    result = call("verify", *words)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert re.search(message, result.stderr.splitlines()[0])
+    assert not [path for path in os.scandir("runs") if path.is_dir()]

@@ -102,8 +102,23 @@ def test_a_run_as_expected_says_so(tmp_path):
 
 def test_a_claims_page_holds_statement_evidence_controls_and_command(report):
     text = words(report, "npg-one-over-t.html")
-    parts = ("2,000", "10,000", "0.43", "the bound times 1/2 was refuted", "rewards lie in [0, 1]", "second term dropped", "as it must be", "γ = 9/10", "η = 100")
-    for part in (*parts, "measured 0.31, claimed at most 0.00347, at t = 2", "pgtheory verify npg-one-over-T --budget quick --seed 7", "ball arithmetic at 128 bits"):
+    parts = (
+        "2,000",
+        "10,000",
+        "0.43",
+        "the bound times 1/2 was refuted",
+        "rewards lie in [0, 1]",
+        "second term dropped",
+        "as it must be",
+        "γ = 9/10",
+        "η = 100",
+    )
+    for part in (
+        *parts,
+        "measured 0.31, claimed at most 0.00347, at t = 2",
+        "pgtheory verify npg-one-over-T --budget quick --seed 7",
+        "ball arithmetic at 128 bits",
+    ):
         assert part in text
     parsed = page(report, "npg-one-over-t.html")
     assert {"math", "mfrac", "svg", "table"} <= parsed.tags
@@ -112,7 +127,9 @@ def test_a_claims_page_holds_statement_evidence_controls_and_command(report):
 
 def test_text_of_a_claim_never_becomes_markup(tmp_path):
     nasty = '<b onclick="x">&'
-    verdict = claim(nasty, "supported", family=nasty, title=nasty, forms=[form(nasty, "supported", statement=nasty, evidence=nasty, notes=[nasty])], departs=nasty)
+    verdict = claim(
+        nasty, "supported", family=nasty, title=nasty, forms=[form(nasty, "supported", statement=nasty, evidence=nasty, notes=[nasty])], departs=nasty
+    )
     write_report(sample_run(verdicts=[verdict], command=nasty), tmp_path)
     for path in tmp_path.glob("*.html"):
         assert "b" not in page(tmp_path, path.name).tags or "<b onclick" not in path.read_text(encoding="utf-8")
@@ -195,7 +212,13 @@ def test_the_title_says_the_finding(data, sign, text):
 
 def test_odd_curves_are_drawn_without_warnings():
     """One point, zeros, negative figures, gaps, infinite bounds: nothing raises (warnings are errors here)."""
-    for measured, bound in [([0.0], [1.0]), ([-1.0, 0.5], [0.0, 2.0]), ([math.nan, 1.0], [math.inf, 1.0]), ([0.0, 0.0], [0.0, 0.0]), ([1e-300, 1e300], [1.0, 1.0])]:
+    for measured, bound in [
+        ([0.0], [1.0]),
+        ([-1.0, 0.5], [0.0, 2.0]),
+        ([math.nan, 1.0], [math.inf, 1.0]),
+        ([0.0, 0.0], [0.0, 0.0]),
+        ([1e-300, 1e300], [1.0, 1.0]),
+    ]:
         data = {"t": list(range(len(measured))), "measured": measured, "bound": bound, "label": "x"}
         ax = plots.plot_curve(plain(data))
         ax.figure.canvas.draw()
@@ -234,7 +257,9 @@ def test_the_command_repeats_the_runs_own_options():
     assert reproduce(sample_run(command="verify('x')"), "a") == "pgtheory verify a --budget quick --seed 7"
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.4312, "0.431"), (2400, "2,400"), (3.1e-7, "3.1·10⁻⁷"), (1.0, "1"), ("1/3", "1/3"), (None, "–"), (12345.6, "12,346")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.4312, "0.431"), (2400, "2,400"), (3.1e-7, "3.1·10⁻⁷"), (1.0, "1"), ("1/3", "1/3"), (None, "–"), (12345.6, "12,346")]
+)
 def test_figures_read_well(value, text):
     assert figure(value) == text
 

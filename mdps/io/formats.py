@@ -16,6 +16,7 @@ FORMATS: dict[str, tuple[str, str, str]] = {
     ".npz": ("native", "read_npz", "write_npz"),
     ".json": ("native", "read_json", "write_json"),
     ".csv": ("transition_list", "read_csv", "write_csv"),
+    ".tra": ("prism", "read_prism_mdp", "write_prism_mdp"),
 }
 
 

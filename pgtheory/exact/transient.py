@@ -1,0 +1,289 @@
+"""The common core of total reward and reachability: maximise reward until a sink is reached, every policy that pays being sure to get there.
+
+    V(x) = max_k  r_k + sum_y P_k(y) V(y)          classes x of a quotient (graph.py);  V given on the sinks
+
+**Bounds.**  Let h > 0 with h = 0 on the sinks, and for every row k of class x
+
+    x_k = r_k + P_k V - V(x)      (Bellman residual, at most 0 for a solved problem),          y_k = h(x) - P_k h.
+
+If c >= 0 satisfies  c y_k >= x_k  for all rows, then U = V + c h has  U >= r_k + P_k U  for all rows, so U bounds the value of every policy that
+reaches the sinks (and of every policy at all if r >= 0).  If c satisfies  c y_k >= -x_k  on the rows of the greedy policy, that policy is worth at least
+V - c h, provided that it reaches the sinks, which y_k > 0 on its rows proves (h falls by a positive amount each step, so steps are finite in
+expectation).  With h the expected number of steps this is the residual bound of the discounted case in a weighted norm; the sizes of h are what
+1 / (1 - gamma) was.  It asks nothing of the method that found V and h.
+
+**Which h.**  The largest expected number of steps over rows that are nearly optimal: the other rows have x_k far below 0 and need not have y_k > 0.
+(The largest over all rows would do where no policy can avoid the sinks for ever, but a policy that dawdles may take astronomically long.)
+
+**Rounding.**  x_k and y_k are floats with an error of at most  epsilon(w) = ((n + 2) u + 2 kappa + defect) w + (2 u + kappa) R  (bounds.py); the inequalities are tested
+with that much to spare, and the final sums are rounded outwards.  So the bounds hold for `mdp.exact`.
+
+**Method.**  Policy iteration from a policy that reaches the sinks: evaluation by Gauss-Seidel in the order of a depth-first search (successors first, so
+that parts without cycles are exact after one sweep), then by sparse LU for few classes, BiCGSTAB for many; switches only where the gain exceeds the
+rounding, so ties do not cycle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pgtheory.compiled import kernel
+from pgtheory.exact.bounds import KAPPA, SECOND_ORDER, TINY, UNIT
+from pgtheory.exact.krylov import bicgstab
+
+Array = np.ndarray
+DIRECT_LIMIT = 3_000
+"""Classes up to which the policy is evaluated by sparse LU without trying BiCGSTAB first."""
+LARGEST_DIRECT = 200_000
+RELAXATIONS = 40
+"""Gauss-Seidel sweeps, successors first, that are tried before a linear solver: one is exact where the policy has no cycle."""
+ROUNDS = 1_000
+
+
+@dataclass
+class Transient:
+    """A transient problem in compressed rows over classes + sinks columns, and what is found about it."""
+
+    classes: int
+    first: Array
+    indptr: Array
+    indices: Array
+    data: Array
+    rewards: Array
+    sinks: Array
+
+    def __post_init__(self) -> None:
+        self.rewards = np.ascontiguousarray(self.rewards, dtype=np.float64)
+        self.V = np.concatenate([np.zeros(self.classes), self.sinks])
+        self.best = self.first[:-1].copy()
+        self.rounds = 0
+        self._postorder: Array | None = None
+        lengths = np.diff(self.indptr)
+        mass = np.add.reduceat(self.data, self.indptr[:-1]) if self.data.size else np.ones(0)
+        terms = int(lengths.max(initial=0)) + 2
+        self._slope = (terms * UNIT / (1 - terms * UNIT) + 2 * UNIT + 2 * KAPPA + float(np.max(np.abs(mass - 1), initial=0.0)) + terms * UNIT) * SECOND_ORDER
+        self._constant = ((2 * UNIT + KAPPA) * float(np.max(np.abs(self.rewards), initial=0.0)) + TINY) * SECOND_ORDER
+
+    def epsilon(self, size: float) -> float:
+        return self._constant + self._slope * size
+
+    def rows_of_policy(self) -> tuple[Array, ...]:
+        """(ptr, successors, probabilities, paid) of the greedy rows, sinks as rows of their own value."""
+        width = self.classes + self.sinks.size
+        lengths = np.zeros(width, dtype=np.int64)
+        lengths[: self.classes] = np.diff(self.indptr)[self.best]
+        ptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.uint32)
+        take = np.repeat(self.indptr[self.best] - ptr[: self.classes].astype(np.int64), lengths[: self.classes]) + np.arange(int(ptr[-1]))
+        return ptr, self.indices[take].astype(np.uint32), self.data[take], np.concatenate([self.rewards[self.best], self.sinks])
+
+    def evaluate(self, paid: Array | None = None, start: Array | None = None) -> Array:
+        """Value of the greedy rows, for `paid` on classes and sinks if given; near-exact."""
+        ptr, successors, probabilities, own = self.rows_of_policy()
+        paid = own if paid is None else paid
+        x = (self.V if start is None else start).copy()
+        x[self.classes :] = paid[self.classes :]
+        scale = 1e-13 * max(float(np.max(np.abs(paid))), 1e-300)
+        if _relax(self._order(), ptr, successors, probabilities, paid, x, RELAXATIONS):
+            return x
+        if self.classes > DIRECT_LIMIT:
+            bicgstab(ptr, successors, probabilities, paid, 1.0, x, scale, 400)
+            residual = np.max(np.abs(paid + _product(ptr, successors, probabilities, x) - x))
+            if residual <= 1e-6 * max(float(np.max(np.abs(paid))), 1e-300) or self.classes > LARGEST_DIRECT:
+                return x
+        return self._direct(ptr, successors, probabilities, paid)
+
+    def _order(self) -> Array:
+        if self._postorder is None:
+            self._postorder = _postorder(self.first, self.indptr, self.indices)
+        return self._postorder
+
+    def _direct(self, ptr: Array, successors: Array, probabilities: Array, paid: Array) -> Array:
+        from scipy.sparse import csr_array, eye_array
+        from scipy.sparse.linalg import splu
+
+        width = paid.size
+        P = csr_array((probabilities, successors.astype(np.int32), ptr.astype(np.int32)), shape=(width, width))
+        matrix = (eye_array(width) - P).tocsc()
+        return splu(matrix).solve(paid)
+
+    def iterate(self) -> None:
+        """Policy iteration from the present greedy rows (which must reach the sinks) until no row gains more than rounding."""
+        for _ in range(ROUNDS):
+            self.rounds += 1
+            self.V = self.evaluate()
+            self.V[self.classes :] = self.sinks
+            slack = 4 * self.epsilon(float(np.max(np.abs(self.V), initial=0.0)))
+            if improve(self.first, self.indptr, self.indices, self.data, self.rewards, self.V, self.best, slack) == 0:
+                return
+
+    def steps(self, tight: float) -> Array:
+        """h: the largest expected number of steps over rows whose residual is at least -tight."""
+        residual = _residuals(self.first, self.indptr, self.indices, self.data, self.rewards, self.V)
+        kept = residual >= -tight
+        kept[self.best] = True
+        helper = Transient(self.classes, *_subset(self.first, self.indptr, self.indices, self.data, kept), np.ones(int(kept.sum())), np.zeros(self.sinks.size))
+        position = np.cumsum(kept) - 1
+        helper.best = position[self.best]
+        helper._postorder = self._order()
+        helper.iterate()
+        return helper.V
+
+    def bounds(self, all_proper: bool, tol: float = 0.0) -> tuple[Array, Array]:
+        """(lower, upper) on classes and sinks; infinite where the inequalities could not be proved.  Tries several h until they are within tol."""
+        if self.classes == 0:
+            return self.sinks.copy(), self.sinks.copy()
+        size = float(np.max(np.abs(self.V)))
+        lower, upper = np.full(self.V.size, -np.inf), np.full(self.V.size, np.inf)
+        choices = [1e-9 * (1 + size), 1e-6 * (1 + size), 1e-12 * (1 + size), 0.0]
+        if all_proper:
+            choices.append(np.inf)
+        for tight in choices:
+            h = self.steps(tight)
+            if not np.all(np.isfinite(h)) or np.any(h[: self.classes] <= 0):
+                continue
+            own, others = self.epsilon(size), self.epsilon(float(np.max(h))) + 1.0 * UNIT
+            above, below = _factors(self.first, self.indptr, self.indices, self.data, self.rewards, self.V, h, self.best, own, others)
+            for c, sign, out in ((above, 1.0, upper), (below, -1.0, lower)):
+                if np.isfinite(c):
+                    edge = self.V + sign * (c * (1 + 4 * UNIT)) * h
+                    edge += sign * 4 * UNIT * (np.abs(edge) + np.abs(self.V))
+                    out[:] = np.minimum(out, edge) if sign > 0 else np.maximum(out, edge)
+            if np.max(upper - lower) <= 2 * tol:
+                break
+        lower[self.classes :], upper[self.classes :] = self.sinks, self.sinks
+        return lower, upper
+
+
+@kernel
+def _postorder(first, indptr, indices):  # type: ignore[no-untyped-def]
+    """Classes in the order in which a depth-first search leaves them: successors before predecessors, cycles apart."""
+    classes = first.size - 1
+    order, count = np.empty(classes, dtype=np.int64), 0
+    seen = np.zeros(classes, dtype=np.bool_)
+    stack, place = np.empty(classes, dtype=np.int64), np.empty(classes, dtype=np.int64)
+    for root in range(classes):
+        if seen[root]:
+            continue
+        seen[root] = True
+        stack[0], place[0], top = root, indptr[first[root]], 1
+        while top > 0:
+            x = stack[top - 1]
+            end = indptr[first[x + 1]]
+            j = place[top - 1]
+            while j < end and (indices[j] >= classes or seen[indices[j]]):
+                j += 1
+            if j < end:
+                place[top - 1] = j + 1
+                y = indices[j]
+                seen[y] = True
+                stack[top], place[top] = y, indptr[first[y]]
+                top += 1
+            else:
+                order[count] = x
+                count += 1
+                top -= 1
+    return order
+
+
+@kernel
+def _relax(order, ptr, successors, probabilities, paid, x, sweeps):  # type: ignore[no-untyped-def]
+    """Gauss-Seidel sweeps of one policy in place; whether they came to rest (changes of a few units in the last place)."""
+    before = np.inf
+    for sweep in range(sweeps):
+        moved, size = 0.0, 0.0
+        for o in range(order.size):
+            s = order[o]
+            value, stay = paid[s], 0.0
+            for j in range(ptr[s], ptr[s + 1]):
+                if successors[j] == s:
+                    stay += probabilities[j]
+                else:
+                    value += probabilities[j] * x[successors[j]]
+            value /= 1.0 - stay
+            moved = max(moved, abs(value - x[s]))
+            size = max(size, abs(value))
+            x[s] = value
+        if moved <= 4e-16 * size:
+            return True
+        if sweep >= 4 and moved > 0.3 * before:
+            return False
+        before = moved
+    return False
+
+
+@kernel
+def improve(first, indptr, indices, data, rewards, V, best, slack):  # type: ignore[no-untyped-def]
+    """Switches best[x] to the maximiser where it gains more than slack; returns the number of switches."""
+    changes = 0
+    for x in range(first.size - 1):
+        top, argument, kept = -np.inf, -1, -np.inf
+        for k in range(first[x], first[x + 1]):
+            value = rewards[k]
+            for j in range(indptr[k], indptr[k + 1]):
+                value += data[j] * V[indices[j]]
+            if value > top:
+                top, argument = value, k
+            if k == best[x]:
+                kept = value
+        if top > kept + slack:
+            best[x] = argument
+            changes += 1
+    return changes
+
+
+@kernel
+def _residuals(first, indptr, indices, data, rewards, V):  # type: ignore[no-untyped-def]
+    out = np.empty(rewards.size)
+    for x in range(first.size - 1):
+        for k in range(first[x], first[x + 1]):
+            value = 0.0
+            for j in range(indptr[k], indptr[k + 1]):
+                value += data[j] * V[indices[j]]
+            out[k] = rewards[k] + value - V[x]
+    return out
+
+
+@kernel
+def _factors(first, indptr, indices, data, rewards, V, h, best, own, others):  # type: ignore[no-untyped-def]
+    """(c for the upper bound, c for the lower bound), infinite where there is none; rounding of x_k is at most own, of y_k at most others."""
+    above, ceiling, below = 0.0, np.inf, 0.0
+    for x in range(first.size - 1):
+        for k in range(first[x], first[x + 1]):
+            value, steps = 0.0, 0.0
+            for j in range(indptr[k], indptr[k + 1]):
+                value += data[j] * V[indices[j]]
+                steps += data[j] * h[indices[j]]
+            gain = rewards[k] + value - V[x]
+            fall = h[x] - steps - others
+            if fall > 0.0:
+                above = max(above, (gain + own) / fall)
+            elif gain + own >= 0.0:
+                ceiling = -1.0
+            elif fall < 0.0:
+                ceiling = min(ceiling, (gain + own) / fall)
+            if k == best[x]:
+                if fall > 0.0:
+                    below = max(below, (own - gain) / fall)
+                else:
+                    below = np.inf
+    above *= 1.0 + 1e-12
+    if above > ceiling * (1.0 - 1e-12):
+        above = np.inf
+    return above, below * (1.0 + 1e-12)
+
+
+def _subset(first: Array, indptr: Array, indices: Array, data: Array, kept: Array) -> tuple[Array, Array, Array, Array]:
+    """The rows that are kept, in the same order."""
+    counts = np.concatenate([[0], np.cumsum(kept)])
+    lengths = np.diff(indptr)
+    entries = np.repeat(kept, lengths)
+    return counts[first], np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64), indices[entries], data[entries]
+
+
+def _product(ptr: Array, successors: Array, probabilities: Array, x: Array) -> Any:
+    from scipy.sparse import csr_array
+
+    return csr_array((probabilities, successors.astype(np.int32), ptr.astype(np.int32)), shape=(x.size, x.size)) @ x

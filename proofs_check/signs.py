@@ -1,0 +1,74 @@
+"""Signs of expressions over quantities, decided exactly and never guessed.
+
+Each quantity ranges over an interval that its definition gives: 0 <= gamma < 1, S >= 1, probabilities in (0, 1], ratios of two distributions
+have a maximum of at least 1, everything else is at least 0.  A substitution turns each interval into "any u >= 0"
+(gamma = 1 - 1/(1+u)^2, S = (1+u)^2, c = 1/(1+u)^2, mismatch = (1+u)^2; squares, so that the roots in bounds stay rational).  A quotient of
+polynomials in the u with coefficients >= 0 is then >= 0 everywhere: a sufficient test, exact where it says yes.  It may fail to see a sign.
+"""
+
+from __future__ import annotations
+
+import sympy
+
+PROBABILITIES = ("c_inf", "min_optimal_probability")
+AT_LEAST_ONE = ("S", "A", "mismatch", "mismatch_rho_policy", "mismatch_mu_policy", "largest_mismatch", "policy_mismatch", "rho_over_mu", "inverse_mu")
+
+
+def nonnegative(expression: sympy.Expr) -> bool:
+    """Whether the expression is seen to be >= 0 for all values that its quantities can take (False: not seen)."""
+    whole = sympy.together(_freed(sympy.expand_log(sympy.sympify(expression), force=True)))
+    above, below = (_one_sign(part) for part in sympy.fraction(sympy.cancel(whole)))
+    return above == 0 or (above is not None and below is not None and above * below > 0)
+
+
+def rises(expression: sympy.Expr, name: str) -> bool:
+    """Whether the expression is seen not to fall as that quantity grows."""
+    return nonnegative(sympy.diff(expression, sympy.Symbol(name)))
+
+
+def falls(expression: sympy.Expr, name: str) -> bool:
+    """Whether the expression is seen not to grow as that quantity grows."""
+    return nonnegative(-sympy.diff(expression, sympy.Symbol(name)))
+
+
+def same(a: sympy.Expr, b: sympy.Expr) -> bool:
+    """Whether two expressions are the same function on the ranges of their quantities."""
+    return sympy.simplify(sympy.cancel(sympy.together(_freed(a - b)))) == 0
+
+
+def _freed(expression: sympy.Expr) -> sympy.Expr:
+    """Over free variables u >= 0.  The logarithm of a quantity that is at least 1 is a variable of its own: more freedom than there is, so a sign stays right."""
+    swap: dict[sympy.Expr, sympy.Expr] = {}
+    for term in expression.atoms(sympy.log):
+        if term.args[0].is_Symbol and term.args[0].name in AT_LEAST_ONE:
+            swap[term] = sympy.Symbol(f"log_{term.args[0].name}", nonnegative=True)
+    expression = expression.subs(swap)
+    swap = {}
+    for symbol in expression.free_symbols:
+        if symbol.is_nonnegative:
+            continue
+        free = sympy.Symbol(f"u_{symbol.name}", nonnegative=True)
+        grown = (1 + free) ** 2
+        if symbol.name == "gamma":
+            swap[symbol] = 1 - 1 / grown
+        elif symbol.name in PROBABILITIES:
+            swap[symbol] = 1 / grown
+        else:
+            swap[symbol] = grown if symbol.name in AT_LEAST_ONE else sympy.Symbol(symbol.name, positive=True)
+    return sympy.powdenest(sympy.simplify(expression.subs(swap)), force=True) if swap else expression
+
+
+def _one_sign(part: sympy.Expr) -> int | None:
+    """1 or -1 where all coefficients of a polynomial have that sign, 0 for the zero polynomial, None where neither is seen."""
+    if part == 0:
+        return 0
+    symbols = sorted(part.free_symbols, key=str)
+    if not symbols:
+        return 1 if part.is_positive else -1 if part.is_negative else None
+    try:
+        coefficients = sympy.Poly(sympy.expand(part), *symbols).coeffs()
+    except sympy.PolynomialError:
+        return None
+    if all(c.is_nonnegative for c in coefficients):
+        return 1
+    return -1 if all(c.is_nonpositive for c in coefficients) else None
