@@ -207,18 +207,15 @@ class FiniteHorizon:
             first_state = rational_array([f"1/{sizes[0]}"] * sizes[0])
         fields: dict[str, Any] = {"name": name or "", "state_names": labels[0], "action_names": labels[1], "given_exactly": exact}
         numbers = (stages, first_state, last, gamma)
-        self._set(fields, numbers, exact=False)
+        self._set(fields, _converted(numbers, True) if exact else numbers, exact=False)
         object.__setattr__(self, "_float", None)
         object.__setattr__(self, "_exact", self._twin(numbers) if exact else None)
 
     def _set(self, fields: dict[str, Any], numbers: tuple[Any, ...], exact: bool) -> None:
-        stages, start, last, gamma = numbers
-        converted = {id(stage): stage if _is_exact(stage) is exact else stage._converted(exact) for stage in stages}
-        fields = {**fields, "stages": tuple(converted[id(stage)] for stage in stages)}
-        fields["start"] = _locked(start if start.dtype == object else exact_rows(start)) if exact else _locked(_numbers_as(False, start))
-        fields["terminal"], fields["discount"] = _locked(_numbers_as(exact, last)), _numbers_as(exact, gamma)[()]
-        for key, value in fields.items():
-            object.__setattr__(self, key, float(value) if key == "discount" and not exact else value)
+        stages, start, last, gamma = _converted(numbers, exact)
+        numbers_of = {"stages": tuple(stages), "start": _locked(start), "terminal": _locked(last)}
+        for key, value in {**fields, **numbers_of, "discount": gamma[()] if exact else float(gamma)}.items():
+            object.__setattr__(self, key, value)
 
     def _twin(self, numbers: tuple[Any, ...]) -> FiniteHorizon:
         twin = FiniteHorizon.__new__(FiniteHorizon)
@@ -304,10 +301,14 @@ class FiniteHorizon:
     def digest(self) -> str:
         """A hexadecimal name for the numbers of the problem: equal problems, equal digests."""
         h = hashlib.sha256()
+        known: dict[int, bytes] = {}
         for stage in self.stages:
-            for block in _nonzero_blocks(stage.choices):
-                h.update(b"".join(_bytes(part) for part in block))
-            h.update(_bytes(stage.first_pair) + _bytes(stage.pair_rewards))
+            if id(stage) not in known:
+                own = hashlib.sha256(_bytes(stage.first_pair) + _bytes(stage.pair_rewards))
+                for block in _nonzero_blocks(stage.choices):
+                    own.update(b"".join(_bytes(part) for part in block))
+                known[id(stage)] = own.digest()
+            h.update(known[id(stage)])
         for part in (self.start, self.terminal, np.array([self.discount], dtype=self.terminal.dtype)):
             h.update(_bytes(part))
         return h.hexdigest()[:16]
@@ -351,6 +352,17 @@ def _checked(stage: Stage) -> Stage:
 
 def _is_exact(stage: Stage) -> bool:
     return stage.pair_rewards.dtype == object
+
+
+def _converted(numbers: tuple[Any, ...], exact: bool) -> tuple[Any, ...]:
+    """(stages, start, terminal, discount) in rationals or in floats; a stage that occurs often is converted once."""
+    stages, start, last, gamma = numbers
+    made: dict[int, Stage] = {}
+    for stage in stages:
+        if id(stage) not in made:
+            made[id(stage)] = stage if _is_exact(stage) is exact else stage._converted(exact)
+    first = exact_rows(start) if exact and start.dtype != object else _numbers_as(exact, start)
+    return [made[id(stage)] for stage in stages], first, _numbers_as(exact, last), _numbers_as(exact, gamma)
 
 
 def _numbers_as(exact: bool, values: Array) -> Array:

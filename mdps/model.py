@@ -280,6 +280,12 @@ class MDP:
             total.update(_bytes(values))
         return total.hexdigest()[:16]
 
+    def describe(self) -> str:
+        """A few lines for people: size, sparsity, structure of the graph, conditioning; `mdps.structure.structure(mdp)` has them as figures."""
+        from mdps.structure import describe
+
+        return describe(self)
+
     def state_label(self, state: int) -> str:
         """'state 3 "pit"', or 'state 3' where states have no names."""
         return f'state {state} "{self.state_names[state]}"' if self.state_names else f"state {state}"

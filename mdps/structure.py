@@ -168,36 +168,47 @@ def _entries(mdp: MDP) -> tuple[Array, Array, Array]:
     return pair[kept], choices.indices[kept], choices.data[kept]
 
 
+UNICHAIN_WORK = 2 * 10**7
+"""Transitions that the search for an unavoidable state may look at, about a second: 64 states on small models, one on models of 10^7 transitions."""
+
+
 def _unichain(mdp: MDP, graph: Any, label: Array, closed: Array, pair: Array, state: Array, successor: Array) -> bool | None:
-    """Two closed components: no.  A state that every policy reaches for sure from everywhere: yes.  Otherwise two disjoint sets that some policy
-    can stay in would say no; looking for the second one outside what is reached for sure from the first decides many models, not all."""
+    """Two closed components: no.  A state that no policy can avoid for ever, so that every recurrent class holds it: yes.  Two disjoint sets in
+    each of which some policy can stay: no.  Otherwise undecided."""
     if closed.size > 1:
         return False
     core = np.flatnonzero(label == closed[0])
-    candidates = core if core.size <= 64 else core[:: max(1, core.size // 64)]
-    for s in candidates:
-        avoiding = _can_stay(mdp, state, successor, pair, ~np.eye(1, mdp.num_states, int(s), dtype=bool)[0])
+    trials = int(np.clip(UNICHAIN_WORK // (10 * pair.size), 1, 64))
+    for s in core if core.size <= trials else core[:: core.size // trials][:trials]:
+        elsewhere = np.ones(mdp.num_states, dtype=bool)
+        elsewhere[s] = False
+        avoiding = _can_stay(mdp, pair, state, successor, elsewhere)
         if not avoiding.any():
             return True
-        # A policy may stay for ever in `avoiding`; does another set, disjoint from it, allow the same?
-        inside = _closed_core(graph, avoiding)
-        other = _can_stay(mdp, state, successor, pair, ~inside)
-        if other.any():
+        if _can_stay(mdp, pair, state, successor, ~_closed_core(graph, avoiding)).any():
             return False
     return None
 
 
-def _can_stay(mdp: MDP, state: Array, successor: Array, pair: Array, allowed: Array) -> Array:
+def _can_stay(mdp: MDP, pair: Array, state: Array, successor: Array, allowed: Array) -> Array:
     """The largest set of allowed states in which some policy stays for ever: states without an action that keeps inside are dropped until none is."""
-    inside = allowed.copy()
-    while True:
-        outside = np.zeros(mdp.num_pairs, dtype=bool)
-        outside[pair[~inside[successor]]] = True
-        keeps = np.add.reduceat(~outside, mdp.first_pair[:-1]) > 0
-        smaller = inside & keeps
-        if (smaller == inside).all():
-            return inside
-        inside = smaller
+    into = np.argsort(successor, kind="stable")
+    begin = np.searchsorted(successor[into], np.arange(mdp.num_states + 1))
+    owner = np.repeat(np.arange(mdp.num_states), np.diff(mdp.first_pair))
+    inside, usable = allowed.copy(), np.ones(mdp.num_pairs, dtype=bool)
+    choices = np.diff(mdp.first_pair)
+    dropped = np.flatnonzero(~allowed)
+    while dropped.size:
+        sizes = begin[dropped + 1] - begin[dropped]
+        places = np.repeat(begin[dropped] - np.concatenate(([0], np.cumsum(sizes)[:-1])), sizes) + np.arange(sizes.sum())
+        lost = np.unique(pair[into[places]])
+        lost = lost[usable[lost]]
+        usable[lost] = False
+        np.subtract.at(choices, owner[lost], 1)
+        dropped = np.unique(owner[lost])
+        dropped = dropped[inside[dropped] & (choices[dropped] == 0)]
+        inside[dropped] = False
+    return inside
 
 
 def _closed_core(graph: Any, states: Array) -> Array:

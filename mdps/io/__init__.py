@@ -15,6 +15,8 @@ _HOME = {
     **dict.fromkeys(("read_csv", "write_csv"), "transition_list"),
     **dict.fromkeys(("read_prism", "write_prism"), "prism"),
     **dict.fromkeys(("read_qvbs",), "qvbs"),
+    **dict.fromkeys(("read_cassandra", "write_cassandra"), "cassandra"),
+    **dict.fromkeys(("from_mdptoolbox", "from_quantecon", "to_mdptoolbox", "to_quantecon"), "arrays"),
     **dict.fromkeys(("from_json", "read_json", "read_npz", "to_json", "write_json", "write_npz"), "native"),
 }
 __all__ = sorted(_HOME)

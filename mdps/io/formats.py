@@ -16,6 +16,8 @@ FORMATS: dict[str, tuple[str, str, str]] = {
     ".npz": ("native", "read_npz", "write_npz"),
     ".json": ("native", "read_json", "write_json"),
     ".csv": ("transition_list", "read_csv", "write_csv"),
+    ".mdp": ("cassandra", "read_cassandra", "write_cassandra"),
+    ".pomdp": ("cassandra", "read_cassandra", ""),
     ".tra": ("prism", "read_prism_mdp", "write_prism_mdp"),
 }
 
@@ -58,6 +60,8 @@ def load(path: str | Path, discount: Any = None) -> MDP:
 def save(mdp: MDP, path: str | Path) -> Path:
     """Writes the model, whole or not at all, in the format that the file's ending names; exact numbers stay exact."""
     module, _, writer = _format(path)
+    if not writer:
+        raise ModelError(f"{path}: {Path(path).suffix} files are read only; an MDP is written as {', '.join(e for e, f in FORMATS.items() if f[2])}")
     write: Callable[..., Path] = getattr(importlib.import_module(f"mdps.io.{module}"), writer)
     return write(mdp, path)
 

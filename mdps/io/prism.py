@@ -25,7 +25,7 @@ import numpy as np
 from mdps.errors import ModelError
 from mdps.io.files import as_numbers, choice_matrix, entries, in_file, probability, read_text, real_number, refuse, show, whole_number, write_text
 from mdps.model import MDP
-from mdps.rational import is_exact, rational
+from mdps.rational import fraction, is_exact, rational
 from mdps.total_reward import Labelled
 
 Array = np.ndarray
@@ -71,7 +71,7 @@ def read_prism_mdp(path: str | Path, discount: Any = None) -> MDP:
 def write_prism(model: Labelled | MDP, path: str | Path, *, storm: bool = False) -> list[Path]:
     """Writes `path` (.tra) and the files beside it; of an MDP its rewards become the only reward structure and its discount is not written.
 
-    storm     Storm's dialect ("mdp", "#DECLARATION"), else PRISM's
+    storm     Storm's dialect ("mdp", "#DECLARATION", decimals only: exact numbers are rounded to float64), else PRISM's (fractions stay)
     returns   the files written
     raises    ModelError: a start distribution that is not uniform over some states cannot be expressed
     """
@@ -81,6 +81,10 @@ def write_prism(model: Labelled | MDP, path: str | Path, *, storm: bool = False)
     initial = mdp.start > 0
     if np.ptp(mdp.start[initial]) > 1e-12:
         raise ModelError(f"{tra}: the start distribution is not uniform over the states where it is positive; PRISM files cannot say that")
+
+    def figure(number: Any) -> str:
+        return repr(float(fraction(number))) if storm else show(number)
+
     rows, columns, probabilities = entries(mdp)
     owner = np.searchsorted(mdp.first_pair, rows, side="right") - 1
     lines = ["mdp" if storm else f"{mdp.num_states} {mdp.num_pairs} {rows.size}"]
@@ -89,7 +93,7 @@ def write_prism(model: Labelled | MDP, path: str | Path, *, storm: bool = False)
         action = f" {mdp.action_names[choice]}" if mdp.action_names else ""
         if len(action.split()) > 1:
             raise ModelError(f"{tra}: the action name {action.strip()!r} has a blank, which PRISM files cannot hold")
-        lines.append(f"{s} {choice} {t} {show(p)}{action}")
+        lines.append(f"{s} {choice} {t} {figure(p)}{action}")
     variables = _variables(mdp.state_names)
     targets = [tra.with_name(f"{tra.stem}{k if len(labelled.rewards) > 1 else ''}.trew") for k in range(1, len(labelled.rewards) + 1)]
     stale = [file for file in (*_reward_files(tra), tra.with_suffix(".sta")) if file.exists() and file not in targets]
@@ -106,7 +110,7 @@ def write_prism(model: Labelled | MDP, path: str | Path, *, storm: bool = False)
         paid_rows = paid[rows]
         nonzero = np.flatnonzero(paid_rows != 0)
         header = f'# Reward structure "{name}"\n' + ("" if storm else f"{mdp.num_states} {mdp.num_pairs} {nonzero.size}\n")
-        body = [f"{owner[i]} {rows[i] - mdp.first_pair[owner[i]]} {columns[i]} {show(paid_rows[i])}" for i in nonzero.tolist()]
+        body = [f"{owner[i]} {rows[i] - mdp.first_pair[owner[i]]} {columns[i]} {figure(paid_rows[i])}" for i in nonzero.tolist()]
         written.append(write_text(target, header + "".join(line + "\n" for line in body)))
     return written
 
