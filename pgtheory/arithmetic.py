@@ -265,7 +265,7 @@ def _eliminate(matrix: Array, rhs: Array) -> Array:
         rows[i] = rows[i] / rows[i, i]
         for k in range(n):
             if k != i and rows[k, i] != 0:
-                rows[k] = rows[k] - rows[k, i] * rows[i]
+                rows[k] = rows[k] - rows[i] * rows[k, i]
     return rows[:, n:]
 
 
@@ -285,7 +285,7 @@ def expect(transitions: Any, values: Any) -> Array:
 
 def lookahead(transitions: Any, rewards: Any, discount: Any, values: Any) -> Array:
     """r + gamma P V: the action values (..., S, A) if the future is worth `values` (..., S)."""
-    return rewards + discount * expect(transitions, values)
+    return rewards + expect(transitions, values) * discount
 
 
 def advantages(transitions: Any, rewards: Any, discount: Any, values: Any) -> Array:
@@ -306,7 +306,7 @@ def policy_values_and_visits(policy: Any, transitions: Any, rewards: Any, discou
 
 
 def _resolvent(policy: Any, transitions: Any, discount: Any) -> Array:
-    moved = discount * (policy[..., None] * transitions).sum(axis=-2)
+    moved = (policy[..., None] * transitions).sum(axis=-2) * discount
     return identity(moved.shape[-1], moved) - moved
 
 
@@ -316,7 +316,8 @@ def _resolvent(policy: Any, transitions: Any, discount: Any) -> Array:
 def softmax(logits: Any) -> Array:
     """exp(x_a) / sum_b exp(x_b) along the last axis; leading dimensions as they are.  Finite for any finite logits."""
     logits = np.asarray(logits)
-    weights = exp(logits - _largest(logits))
+    with np.errstate(over="ignore"):  # a difference beyond the largest float is -inf, and its exponential 0, as it should be
+        weights = exp(logits - _largest(logits))
     return weights / weights.sum(axis=-1)[..., None]
 
 
@@ -329,7 +330,9 @@ def log_sum_exp(logits: Any) -> Array:
     """log sum_b exp(x_b) along the last axis."""
     logits = np.asarray(logits)
     shift = _largest(logits)
-    return shift[..., 0] + log(exp(logits - shift).sum(axis=-1))
+    with np.errstate(over="ignore"):
+        logits = logits - shift
+    return shift[..., 0] + log(exp(logits).sum(axis=-1))
 
 
 def _largest(logits: Array) -> Array:

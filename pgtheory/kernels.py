@@ -124,29 +124,33 @@ def subtract(out, weight, x):
 
 
 @fast_kernel
-def resolvent(policy, transitions, discount):
-    """I - gamma P_pi, (S, S)."""
+def system(policy, transitions, rewards, discount):
+    """The system of a policy evaluation, (S, S + 1): I - gamma P_pi, and r_pi as a last column, so that the factorisation carries it along."""
     num_states, num_actions = policy.shape
-    out = np.zeros((num_states, num_states))
+    out = np.empty((num_states, num_states + 1))
     for s in range(num_states):
-        for a in range(num_actions):
-            subtract(out[s], discount * policy[s, a], transitions[s, a])
-        out[s, s] += 1.0
-    return out
-
-
-@fast_kernel
-def mix_rewards(policy, rewards):
-    """sum_a pi(a | s) r(s, a), (S,)."""
-    out = np.empty(policy.shape[0])
-    for s in range(policy.shape[0]):
-        out[s] = dot(policy[s], rewards[s])
+        weight, probability, row = -discount * policy[s, 0], transitions[s, 0], out[s]
+        for t in range(num_states):
+            row[t] = weight * probability[t]
+        paid = policy[s, 0] * rewards[s, 0]
+        a = 1
+        while a + 1 < num_actions:
+            weight, probability, weight2, probability2 = -discount * policy[s, a], transitions[s, a], -discount * policy[s, a + 1], transitions[s, a + 1]
+            for t in range(num_states):
+                row[t] += weight * probability[t] + weight2 * probability2[t]
+            paid += policy[s, a] * rewards[s, a] + policy[s, a + 1] * rewards[s, a + 1]
+            a += 2
+        if a < num_actions:
+            subtract(row[:num_states], discount * policy[s, a], transitions[s, a])
+            paid += policy[s, a] * rewards[s, a]
+        row[s] += 1.0
+        row[num_states] = paid
     return out
 
 
 @fast_kernel
 def factor(matrix):
-    """M = L U in place without pivoting: L on and below the diagonal, the unit triangle U above.
+    """M = L U in place without pivoting: L below the diagonal, 1 / L on it, the unit triangle U above; further columns b become L^-1 b.
 
     Four pivot rows at a time are finished among themselves, then subtracted from all rows below, two rows at once."""
     n = matrix.shape[0]
@@ -179,6 +183,7 @@ def finish_rows(matrix, begin, end):
         for j in range(begin, i):
             subtract(matrix[i, j + 1 :], matrix[i, j], matrix[j, j + 1 :])
         scale = 1.0 / matrix[i, i]
+        matrix[i, i] = scale
         row = matrix[i, i + 1 :]
         for t in range(row.size):
             row[t] *= scale
@@ -196,45 +201,42 @@ def pivot_weights(matrix, k, r):
 
 
 @fast_kernel
-def substitute(factors, x):
-    """Overwrites x by the solution of L U x = x."""
-    n = x.size
-    for i in range(n):
-        x[i] = (x[i] - dot(factors[i, :i], x[:i])) / factors[i, i]
+def solution(factors):
+    """M^-1 b for the last column b of the system that `factor` was given: back substitution with U."""
+    n = factors.shape[0]
+    out = np.empty(n)
     for i in range(n - 1, -1, -1):
-        x[i] -= dot(factors[i, i + 1 :], x[i + 1 :])
+        out[i] = factors[i, n] - dot(factors[i, i + 1 : n], out[i + 1 :])
+    return out
 
 
 @fast_kernel
-def substitute_transposed(factors, x):
-    """Overwrites x by the solution of U^T L^T x = x."""
-    n = x.size
+def transposed_solution(factors, rhs):
+    """M^-T rhs: substitution with U^T, then L^T."""
+    out = rhs.copy()
+    n = out.size
     for i in range(n):
-        subtract(x[i + 1 :], x[i], factors[i, i + 1 :])
+        subtract(out[i + 1 :], out[i], factors[i, i + 1 : n])
     for i in range(n - 1, -1, -1):
-        x[i] /= factors[i, i]
-        subtract(x[:i], x[i], factors[i, :i])
+        out[i] *= factors[i, i]
+        subtract(out[:i], out[i], factors[i, :i])
+    return out
 
 
 @kernel
 def policy_values(policy, transitions, rewards, discount):
     """V = (I - gamma P_pi)^-1 r_pi, (S,)."""
-    matrix = resolvent(policy, transitions, discount)
-    values = mix_rewards(policy, rewards)
-    factor(matrix)
-    substitute(matrix, values)
-    return values
+    factors = system(policy, transitions, rewards, discount)
+    factor(factors)
+    return solution(factors)
 
 
 @kernel
 def policy_values_and_visits(policy, transitions, rewards, discount, start):
     """(V, d) with d = (I - gamma P_pi^T)^-1 start: one factorisation, two substitutions."""
-    matrix = resolvent(policy, transitions, discount)
-    values, visits = mix_rewards(policy, rewards), start.copy()
-    factor(matrix)
-    substitute(matrix, values)
-    substitute_transposed(matrix, visits)
-    return values, visits
+    factors = system(policy, transitions, rewards, discount)
+    factor(factors)
+    return solution(factors), transposed_solution(factors, start)
 
 
 @kernel

@@ -143,11 +143,14 @@ class _Problem:
     name: str
     given_rewards: Any = None
 
-    def float_solution(self) -> Transient:
+    def float_solution(self, accuracy: float = 1e-13) -> Transient:
         small = self.small
         paid = np.where(small.pairs >= 0, self.rewards[small.pairs], 0.0)
         core = Transient(small.classes, small.first, small.indptr, small.indices, small.data, paid, self.sinks)
+        core.accuracy = accuracy
         self._start(core)
+        if self.proper:
+            core.warm()
         core.iterate()
         return core
 
@@ -172,7 +175,7 @@ class _Problem:
     def solve(self, actions: Array, tol: float, on_limit: str, span: tuple[float, float]) -> Solution:
         if not tol > 0:
             raise ModelError(f"tol is {tol}; it must be a positive number")
-        core = self.float_solution()
+        core = self.float_solution(max(1e-13, 1e-5 * min(tol, 1e-3)) if self.name == "reachability" else 1e-13)
         lower, upper = core.bounds(self.proper, 0.5 * tol)
         if self.sign < 0:
             lower, upper = -upper, -lower

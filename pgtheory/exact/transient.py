@@ -15,6 +15,9 @@ expectation).  With h the expected number of steps this is the residual bound of
 **Which h.**  The largest expected number of steps over rows that are nearly optimal: the other rows have x_k far below 0 and need not have y_k > 0.
 (The largest over all rows would do where no policy can avoid the sinks for ever, but a policy that dawdles may take astronomically long.)
 
+Where no such h is found and nothing is paid on the way, the bounds come from interval iteration (Haddad & Monmege 2018): V between the least and
+the largest sink value is kept on both sides by Bellman sweeps that are rounded outwards.
+
 **Rounding.**  x_k and y_k are floats with an error of at most  epsilon(w) = ((n + 2) u + 2 kappa + defect) w + (2 u + kappa) R  (bounds.py); the inequalities are tested
 with that much to spare, and the final sums are rounded outwards.  So the bounds hold for `mdp.exact`.
 
@@ -41,6 +44,10 @@ LARGEST_DIRECT = 200_000
 RELAXATIONS = 40
 """Gauss-Seidel sweeps, successors first, that are tried before a linear solver: one is exact where the policy has no cycle."""
 ROUNDS = 1_000
+STEP_ROUNDS = 30
+WARM_SWEEPS = 200
+INTERVAL_SWEEPS = 20_000
+"""Sweeps of interval iteration where no h serves (a policy that waits almost for ever costs almost nothing)."""
 
 
 @dataclass
@@ -61,6 +68,7 @@ class Transient:
         self.best = self.first[:-1].copy()
         self.rounds = 0
         self._postorder: Array | None = None
+        self.accuracy = 1e-13
         lengths = np.diff(self.indptr)
         mass = np.add.reduceat(self.data, self.indptr[:-1]) if self.data.size else np.ones(0)
         terms = int(lengths.max(initial=0)) + 2
@@ -85,13 +93,13 @@ class Transient:
         paid = own if paid is None else paid
         x = (self.V if start is None else start).copy()
         x[self.classes :] = paid[self.classes :]
-        scale = 1e-13 * max(float(np.max(np.abs(paid))), 1e-300)
+        scale = self.accuracy * max(float(np.max(np.abs(paid))), 1e-300)
         if _relax(self._order(), ptr, successors, probabilities, paid, x, RELAXATIONS):
             return x
         if self.classes > DIRECT_LIMIT:
             bicgstab(ptr, successors, probabilities, paid, 1.0, x, scale, 400)
             residual = np.max(np.abs(paid + _product(ptr, successors, probabilities, x) - x))
-            if residual <= 1e-6 * max(float(np.max(np.abs(paid))), 1e-300) or self.classes > LARGEST_DIRECT:
+            if residual <= max(1e-9, 10 * self.accuracy) * max(float(np.max(np.abs(paid))), 1e-300) or self.classes > LARGEST_DIRECT:
                 return x
         return self._direct(ptr, successors, probabilities, paid)
 
@@ -109,9 +117,14 @@ class Transient:
         matrix = (eye_array(width) - P).tocsc()
         return splu(matrix).solve(paid)
 
-    def iterate(self) -> None:
+    def warm(self) -> None:
+        """Greedy rows after Gauss-Seidel Bellman sweeps, successors first: for problems in which every policy reaches the sinks."""
+        if self.classes:
+            _optimal_sweeps(self._order(), self.first, self.indptr, self.indices, self.data, self.rewards, self.V, self.best, WARM_SWEEPS)
+
+    def iterate(self, rounds: int = ROUNDS) -> None:
         """Policy iteration from the present greedy rows (which must reach the sinks) until no row gains more than rounding."""
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             self.rounds += 1
             self.V = self.evaluate()
             self.V[self.classes :] = self.sinks
@@ -128,7 +141,8 @@ class Transient:
         position = np.cumsum(kept) - 1
         helper.best = position[self.best]
         helper._postorder = self._order()
-        helper.iterate()
+        helper.accuracy = 1e-6
+        helper.iterate(STEP_ROUNDS if tight >= 0 else 1)
         return helper.V
 
     def bounds(self, all_proper: bool, tol: float = 0.0) -> tuple[Array, Array]:
@@ -137,7 +151,7 @@ class Transient:
             return self.sinks.copy(), self.sinks.copy()
         size = float(np.max(np.abs(self.V)))
         lower, upper = np.full(self.V.size, -np.inf), np.full(self.V.size, np.inf)
-        choices = [1e-9 * (1 + size), 1e-6 * (1 + size), 1e-12 * (1 + size), 0.0]
+        choices = [-np.inf, 1e-9 * (1 + size), 1e-6 * (1 + size), 1e-12 * (1 + size), 0.0]
         if all_proper:
             choices.append(np.inf)
         for tight in choices:
@@ -154,6 +168,10 @@ class Transient:
             if np.max(upper - lower) <= 2 * tol:
                 break
         lower[self.classes :], upper[self.classes :] = self.sinks, self.sinks
+        if all_proper and not self.rewards.any() and np.max(upper - lower) > 2 * tol:
+            lower, upper = np.maximum(lower, self.sinks.min()), np.minimum(upper, self.sinks.max())
+            error = self.epsilon(float(np.max(np.abs(self.sinks))))
+            _interval(self._order(), self.first, self.indptr, self.indices, self.data, lower, upper, error, tol, INTERVAL_SWEEPS)
         return lower, upper
 
 
@@ -186,6 +204,55 @@ def _postorder(first, indptr, indices):  # type: ignore[no-untyped-def]
                 count += 1
                 top -= 1
     return order
+
+
+@kernel
+def _optimal_sweeps(order, first, indptr, indices, data, rewards, V, best, sweeps):  # type: ignore[no-untyped-def]
+    """Bellman sweeps in place, self-loops solved for, until no value moves by a millionth; best are the last maximisers."""
+    for _ in range(sweeps):
+        moved, size = 0.0, 0.0
+        for o in range(order.size):
+            x = order[o]
+            top = -np.inf
+            for k in range(first[x], first[x + 1]):
+                value, stay = rewards[k], 0.0
+                for j in range(indptr[k], indptr[k + 1]):
+                    if indices[j] == x:
+                        stay += data[j]
+                    else:
+                        value += data[j] * V[indices[j]]
+                if stay < 1.0:
+                    value /= 1.0 - stay
+                    if value > top:
+                        top = value
+                        best[x] = k
+            moved = max(moved, abs(top - V[x]))
+            size = max(size, abs(top))
+            V[x] = top
+        if moved <= 1e-6 * size:
+            break
+
+
+@kernel
+def _interval(order, first, indptr, indices, data, lower, upper, error, tol, sweeps):  # type: ignore[no-untyped-def]
+    """Interval iteration in place: both bounds by Gauss-Seidel sweeps, rounded outwards; neither ever gets worse."""
+    for _ in range(sweeps):
+        width, moved = 0.0, 0.0
+        for o in range(order.size):
+            x = order[o]
+            low, high = -np.inf, -np.inf
+            for k in range(first[x], first[x + 1]):
+                a, b = 0.0, 0.0
+                for j in range(indptr[k], indptr[k + 1]):
+                    a += data[j] * lower[indices[j]]
+                    b += data[j] * upper[indices[j]]
+                low, high = max(low, a), max(high, b)
+            low, high = max(low - error, lower[x]), min(high + error, upper[x])
+            moved = max(moved, low - lower[x], upper[x] - high)
+            lower[x], upper[x] = low, high
+            width = max(width, high - low)
+        if width <= 2.0 * tol or moved == 0.0:
+            break
 
 
 @kernel

@@ -218,13 +218,23 @@ def grid(name: str, side: int, discount: float, slip: float = 0.1, seed: int = 3
 
 
 def reach_grid(name: str, side: int, slip: float = 0.1, seed: int = 4) -> Case:
-    """The grid with a tenth of its cells pits; asked: the largest probability of reaching the last cell."""
+    """The grid with one cell in twenty a hole and a crash rate of U[0, 0.002] a step; asked: the largest probability of reaching the last cell."""
+    from scipy.sparse import csr_matrix
+
     rng = np.random.default_rng(seed)
+    states = side * side
     after = _moves(side)
-    ends = rng.random(side * side) < 0.1
+    ends = rng.random(states) < 0.05
     ends[0], ends[-1] = False, True
     after[ends] = np.flatnonzero(ends)[:, None]
-    return Case(name, _slippery(after, slip), np.zeros((side * side, 4)), 0.5, "reach", side * side - 1)
+    crash = np.repeat(np.where(ends, 0.0, rng.uniform(0, 0.002, states)), 4)
+    hole = int(np.flatnonzero(ends)[0])
+    fall = csr_matrix((crash, (np.arange(crash.size), np.full(crash.size, hole))), shape=(crash.size, states))
+    moves = _slippery(after, slip)
+    moves.data = moves.data * np.repeat(1 - crash, np.diff(moves.indptr))
+    rows = csr_matrix(moves + fall)
+    rows.eliminate_zeros()
+    return Case(name, rows, np.zeros((states, 4)), 0.5, "reach", states - 1)
 
 
 def forest(name: str, states: int, fire: float = 0.1, old: float = 4.0, cut: float = 2.0) -> Case:
@@ -279,8 +289,10 @@ def _quantecon(case: Case) -> dict[str, Callable[[], object]]:
 
 
 def _numpy(case: Case) -> dict[str, Callable[[], object]]:
-    if case.asked != "discounted":
-        return {}
+    if case.asked == "reach":
+        return {"numpy value iteration, no bounds": lambda: numpy_reachability(case)}
+    if case.asked == "average":
+        return {"numpy relative value iteration": lambda: numpy_relative_value_iteration(case)}
     return {"numpy MPI with bounds": lambda: numpy_modified_policy_iteration(case)}
 
 
@@ -302,6 +314,28 @@ def numpy_modified_policy_iteration(case: Case, sweeps: int = 60) -> Array:
         for _ in range(sweeps):
             V = paid + gamma * (rows @ V)
     raise RuntimeError("no convergence")
+
+
+def numpy_reachability(case: Case) -> Array:
+    """Value iteration from below until nothing moves by 1e-9: what is written where nobody asks for bounds."""
+    x = np.zeros(case.rewards.shape[0])
+    x[case.goal] = 1
+    while True:
+        y = (case.rows @ x).reshape(case.rewards.shape).max(1)
+        if np.abs(y - x).max() < 1e-9:
+            return y
+        x = y
+
+
+def numpy_relative_value_iteration(case: Case) -> Array:
+    """Relative value iteration until the span is below twice the tolerance."""
+    h = np.zeros(case.rewards.shape[0])
+    while True:
+        t = (case.rewards + (case.rows @ h).reshape(case.rewards.shape)).max(1)
+        d = t - h
+        if d.max() - d.min() < 2 * TOLERANCE:
+            return np.full(h.size, (d.max() + d.min()) / 2)
+        h = t - t[0]
 
 
 def _mdpsolver(case: Case) -> dict[str, Callable[[], object]]:
