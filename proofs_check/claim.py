@@ -87,6 +87,7 @@ class Case:
     symbolic: tuple[tuple[int, int], ...]
     instances: tuple[Any, ...]
     because: str = ""
+    chain: tuple[Any, ...] = ()
 
     def canonical(self) -> str:
         """The content that evidence depends on, as text; titles and prose do not count."""
@@ -147,6 +148,8 @@ class Claim:
     instances: tuple[Any, ...] = ()
     family: str = "exact"
     kind: str = "upper"  # upper, lower, equal
+    chain: dict[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
+    """Form -> the rules that make it of lemmas (`proofs_check.composition`); no part of what evidence depends on."""
 
     def __post_init__(self) -> None:
         if (self.statement is None) == (not self.forms):
@@ -185,7 +188,7 @@ class Claim:
         because = getattr(form, "because", "")
         if filled["trivial"] is not None:
             filled["trivial"] = _expression(filled["trivial"])
-        return Case(self.id, form.name, kind, statement, because=because, **filled)
+        return Case(self.id, form.name, kind, statement, because=because, chain=tuple(self.chain.get(form.name, ())), **filled)
 
     def cases(self) -> list[Case]:
         """All forms, then all controls."""

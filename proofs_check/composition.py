@@ -49,6 +49,9 @@ RHO_IS = {
 """What quantities become where a lemma about every rho is used with a particular one: mu itself, or the optimal policy's visits from rho."""
 FALLS_WITH_VALUES = ("gap_rho", "gap_mu", "gap_sup")
 """Quantities that cannot grow while no state's value falls."""
+ABOUT_RHO = ("gap_rho", "rho_over_mu", "mismatch_rho_policy", "value_increase_rho", "log_normaliser", "value_increase_optimal", "value_rise_optimal",
+             "log_normaliser_optimal", "divergence_drop", "divergence_spent")  # fmt: skip
+"""Quantities that depend on rho."""
 OPPOSITE = {"<=": ">=", ">=": "<=", "=": "="}
 
 
@@ -216,7 +219,7 @@ class _Work:
         identifier, _, form = link.lemma.partition(":")
         claim = get_claim(identifier)
         case = claim.case(claim.form(form) if form else claim.forms[0])
-        unmet = _beyond(case.domain, self.case.domain, link.start)
+        unmet = _beyond(case, self.case.domain, link.start)
         if case.process is not None and type(case.process) is not type(self.case.process):
             unmet.append(f"a run of {type(case.process).__name__}")
         if unmet:
@@ -226,7 +229,7 @@ class _Work:
                 raise self.wrong(link, f"the lemma holds where {a} < {b}, which the theorem does not say")
         for name, rule in case.settings.items():
             mine = self.case.settings.get(name)
-            if isinstance(rule, Between) and mine is not None and str(mine) != str(rule) and not _inside(mine, rule):
+            if isinstance(rule, Between) and mine is not None and str(mine) != str(rule) and not _inside(self.case, mine, rule):
                 self.notes.append(f"{link.lemma} is checked for {name} in [{rule.low}, {rule.high}], here it is {_range(mine)}")
             elif not is_free(rule) and not (mine is not None and same(sympy.sympify(rule), sympy.sympify(mine))):
                 raise self.wrong(link, f"the lemma has {name} = {rule}, the theorem {_range(mine)}")
@@ -234,7 +237,7 @@ class _Work:
         if link.start:
             moved = {sympy.Symbol(a): sympy.Symbol(b) if isinstance(b, str) else sympy.Integer(b) for a, b in RHO_IS[link.start].items()}
             statement = Statement(statement.left.subs(moved), statement.relation, statement.right.subs(moved))
-            left_over = {n for n in statement.names() if n in ("gap_rho", "rho_over_mu", "mismatch_rho_policy", "value_increase_rho", "log_normaliser")}
+            left_over = statement.names() & (set(ABOUT_RHO) - set(map(str, RHO_IS[link.start].values())))
             if left_over:
                 raise self.wrong(link, f"{', '.join(sorted(left_over))} has no meaning with rho = {link.start}")
         return statement
@@ -268,14 +271,14 @@ class _Work:
             raise self.wrong(link, f"{expression.text(self.now.right)} is not seen to move one way with {link.quantity}")
         if bound.relation not in (needed, "="):
             raise self.wrong(link, f"{self.now.text()} needs a lemma {link.quantity} {needed} ..., this one says {bound.text()}")
-        return Statement(self.now.left, relation, sympy.simplify(self.now.right.subs(x, bound.right)))
+        return Statement(self.now.left, relation, self.now.right.subs(x, bound.right))
 
     def solved(self, link: Link) -> Statement:
         """The lemma as a bound of `link.quantity`: as it stands, or, where its right side is a multiple of it, turned around."""
         bound, x = self.lemma(link), sympy.Symbol(link.quantity)
         if bound.left == x:
             return bound
-        share = sympy.cancel(bound.right / x)
+        share = _quotient(bound.right, x)
         if bound.left.has(x) or share.has(x) or not nonnegative(share):
             raise self.wrong(link, f"{bound.text()} does not bound {link.quantity}")
         return Statement(x, OPPOSITE[bound.relation], bound.left / share)
@@ -314,7 +317,7 @@ class _Work:
         assert self.now is not None
         if str(self.now.left) != DIFFERENCES.get(link.quantity) or self.now.relation != relation:
             raise self.wrong(link, f"{self.now.text()} is no bound {relation} of {link.quantity}_t - {link.quantity}_(t+1)")
-        kappa = sympy.cancel(self.now.right / sympy.Symbol(link.quantity) ** 2)
+        kappa = _quotient(self.now.right, sympy.Symbol(link.quantity) ** 2)
         self.fixed(link, kappa, "the coefficient of the square")
         if not nonnegative(kappa):
             raise self.wrong(link, f"{expression.text(kappa)} is not seen to be >= 0")
@@ -325,7 +328,7 @@ class _Work:
         a = sympy.Symbol(link.quantity)
         if str(self.now.left) != NEXT.get(link.quantity) or self.now.relation != "<=":
             raise self.wrong(link, f"{self.now.text()} is no bound of {link.quantity}_(t+1) from above")
-        q = sympy.cancel(self.now.right / a)
+        q = _quotient(self.now.right, a)
         self.fixed(link, q, "the factor")
         if not nonnegative(q):
             raise self.wrong(link, f"{expression.text(q)} is not seen to be >= 0")
@@ -360,16 +363,24 @@ class _Work:
             raise self.wrong(link, f"{what} changes from step to step: {', '.join(sorted(moving))}")
 
 
+def _quotient(above: sympy.Expr, below: sympy.Expr) -> sympy.Expr:
+    """above / below, multiplied out only where that is needed to cancel."""
+    plain = above / below
+    return sympy.cancel(plain) if plain.has(*below.free_symbols) else plain
+
+
 def _with_settings(case: Case, statement: Statement) -> Statement:
-    """The settings that depend on the problem replaced by what they are; free ones stay symbols."""
+    """The settings that depend on the problem replaced by what they are; free ones stay symbols.  A bandit has gamma = 0 and S = 1."""
     swap = {sympy.Symbol(name): sympy.sympify(rule) for name, rule in case.settings.items() if not is_free(rule)}
+    swap |= {sympy.Symbol("gamma"): sympy.Integer(0), sympy.Symbol("S"): sympy.Integer(1)} if case.domain.bandit else {}
     for _ in swap:
         swap = {name: rule.subs(swap) for name, rule in swap.items()}
     return Statement(statement.left.subs(swap), statement.relation, statement.right.subs(swap))
 
 
-def _beyond(lemma: Domain, theorem: Domain, start: str) -> list[str]:
+def _beyond(case: Case, theorem: Domain, start: str) -> list[str]:
     """What the lemma assumes of instances and the theorem does not."""
+    lemma = case.domain
     wide = {"uniform": ("uniform", "interior", "any"), "interior": ("interior", "any"), "deterministic": ("deterministic", "any"), "any": ("any",)}
     out = []
     if lemma.bandit and not theorem.bandit:
@@ -380,15 +391,16 @@ def _beyond(lemma: Domain, theorem: Domain, start: str) -> list[str]:
         out.append(f"a policy that is {lemma.policy}")
     if lemma.mu == "positive" and theorem.mu != "positive":
         out.append("mu > 0")
-    if lemma.rho == "mu" and theorem.rho != "mu" and start != "mu":
+    if lemma.rho == "mu" and theorem.rho != "mu" and start != "mu" and case.statement.names() & set(ABOUT_RHO):
         out.append("rho = mu")
     return out
 
 
-def _inside(rule: object, outer: Between) -> bool:
+def _inside(case: Case, rule: object, outer: Between) -> bool:
     """Whether a setting, fixed or free, is seen to lie between the ends of `outer`."""
     low, high = (rule.low, rule.high) if isinstance(rule, Between) else (rule, rule)
-    return nonnegative(sympy.sympify(low) - sympy.sympify(outer.low)) and nonnegative(sympy.sympify(outer.high) - sympy.sympify(high))
+    ends = [Statement(sympy.sympify(a) - sympy.sympify(b), ">=", sympy.Integer(0)) for a, b in ((low, outer.low), (outer.high, high))]
+    return all(nonnegative(_with_settings(case, end).left) for end in ends)
 
 
 def _range(rule: object) -> str:

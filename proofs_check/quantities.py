@@ -387,7 +387,7 @@ def _second(c: Context) -> Context:
 # The natural gradient's potential and the entropy-regularised problem
 
 
-@_quantity("log_normaliser", r"\mathbb{E}_{s\sim\rho}\log Z_t(s)", "pair")
+@_quantity("log_normaliser", r"\mathbb{E}_{s\sim\rho}\left[\log Z_t(s)\right]", "pair")
 def _log_normaliser(c: Context) -> Array:
     """Mean under rho of log sum_a pi_t(a|s) exp(eta A(s,a)/(1 - gamma)), the normaliser of a natural gradient step."""
     rate = _given(c, "eta") / (1 - c.discount)

@@ -16,9 +16,11 @@ AT_LEAST_ONE = ("S", "A", "mismatch", "mismatch_rho_policy", "mismatch_mu_policy
 
 def nonnegative(expression: sympy.Expr) -> bool:
     """Whether the expression is seen to be >= 0 for all values that its quantities can take (False: not seen)."""
-    whole = sympy.together(_freed(sympy.expand_log(sympy.sympify(expression), force=True)))
-    above, below = (_one_sign(part) for part in sympy.fraction(sympy.cancel(whole)))
-    return above == 0 or (above is not None and below is not None and above * below > 0)
+    freed = _freed(expression)
+    if _seen(freed):
+        return True
+    grown = {symbol: 1 + sympy.Symbol(f"u_{symbol}", nonnegative=True) for symbol in freed.free_symbols if symbol.name.startswith("root_")}
+    return bool(grown) and _seen(freed.subs(grown))
 
 
 def rises(expression: sympy.Expr, name: str) -> bool:
@@ -33,29 +35,33 @@ def falls(expression: sympy.Expr, name: str) -> bool:
 
 def same(a: sympy.Expr, b: sympy.Expr) -> bool:
     """Whether two expressions are the same function on the ranges of their quantities."""
-    return sympy.simplify(sympy.cancel(sympy.together(_freed(a - b)))) == 0
+    return sympy.cancel(sympy.together(_freed(a - b))) == 0
+
+
+def _seen(freed: sympy.Expr) -> bool:
+    """Whether numerator and denominator have coefficients of one sign each, the same for both."""
+    above, below = (_one_sign(part) for part in sympy.fraction(sympy.cancel(sympy.together(freed))))
+    return above == 0 or (above is not None and below is not None and above * below > 0)
 
 
 def _freed(expression: sympy.Expr) -> sympy.Expr:
-    """Over free variables u >= 0.  The logarithm of a quantity that is at least 1 is a variable of its own: more freedom than there is, so a sign stays right."""
+    """Over positive variables: `root_x` stands for 1 + u.  The logarithm of a quantity that is at least 1 is a variable of its own: more freedom
+    than there is, so that a sign stays right."""
+    expression = sympy.sympify(expression)
+    logs = [term for term in expression.atoms(sympy.log) if term.args[0].is_Symbol and term.args[0].name in AT_LEAST_ONE]
+    expression = expression.subs({term: sympy.Symbol(f"log_{term.args[0]}", nonnegative=True) for term in logs})
     swap: dict[sympy.Expr, sympy.Expr] = {}
-    for term in expression.atoms(sympy.log):
-        if term.args[0].is_Symbol and term.args[0].name in AT_LEAST_ONE:
-            swap[term] = sympy.Symbol(f"log_{term.args[0].name}", nonnegative=True)
-    expression = expression.subs(swap)
-    swap = {}
     for symbol in expression.free_symbols:
         if symbol.is_nonnegative:
             continue
-        free = sympy.Symbol(f"u_{symbol.name}", nonnegative=True)
-        grown = (1 + free) ** 2
+        root = sympy.Symbol(f"root_{symbol.name}", positive=True)
         if symbol.name == "gamma":
-            swap[symbol] = 1 - 1 / grown
+            swap[symbol] = 1 - 1 / root**2
         elif symbol.name in PROBABILITIES:
-            swap[symbol] = 1 / grown
+            swap[symbol] = 1 / root**2
         else:
-            swap[symbol] = grown if symbol.name in AT_LEAST_ONE else sympy.Symbol(symbol.name, positive=True)
-    return sympy.powdenest(sympy.simplify(expression.subs(swap)), force=True) if swap else expression
+            swap[symbol] = root**2 if symbol.name in AT_LEAST_ONE else sympy.Symbol(symbol.name, positive=True)
+    return expression.subs(swap)
 
 
 def _one_sign(part: sympy.Expr) -> int | None:

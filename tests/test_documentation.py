@@ -82,7 +82,7 @@ def test_every_source_is_in_the_references():
     import proofs_check
 
     entries = set(re.findall(r"^\((\w+)\)=$", (ROOT / "docs" / "references.md").read_text(), re.MULTILINE))
-    assert {claim.source.key for claim in proofs_check.claims().values()} <= entries
+    assert {claim.source.key for claim in proofs_check.claims().values()} <= entries | {"unpublished"}
 
 
 def test_readme_shows_the_guides_examples():

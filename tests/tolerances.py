@@ -22,3 +22,14 @@ def quantity(states: int, actions: int, discount: float, largest_reward: float, 
 def quantity_relative() -> float:
     """The same figures where they are large: a few dozen operations, one rounding each."""
     return 64 * EPS
+
+
+def method_step(states: int, actions: int, discount: float, largest_reward: float, spread: float, step_size: float) -> float:
+    """One step of a policy gradient method from given parameters, `spread` their largest size.
+
+    A probability has a relative error of (2 spread + A + 4) eps (the argument of exp, the sum, the division; half of it for direct policies), which moves
+    V by that times 2 max|r| / (1 - gamma)^2, on top of `linear_solve`.  Advantages double it, visits have the condition (1 + gamma)/(1 - gamma) once more,
+    and the step multiplies by step_size / (1 - gamma); the addition to the parameters rounds once more."""
+    probability = (2 * spread + actions + 4) * EPS
+    values = linear_solve(states, discount, largest_reward) + 2 * probability * largest_reward / (1 - discount) ** 2
+    return 4 * step_size / (1 - discount) * (1 + discount) / (1 - discount) * values + 4 * EPS * (1 + spread)

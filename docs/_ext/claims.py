@@ -15,17 +15,22 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 
+UNPUBLISHED = "unpublished"
+"""The key of a claim that is stated here and in no paper."""
+
+
 class ClaimDirective(SphinxDirective):
     """One claim: its argument is the id."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
+        from mdps import ModelError
         from proofs_check import get_claim
 
         try:
             claim = get_claim(self.arguments[0])
-        except LookupError as error:
+        except ModelError as error:
             raise self.error(str(error)) from error
         lines = ["::::{div} claim", "", f"**{claim.title}** (`{claim.id}`)", "", _sentence(claim.source), ""]
         for form in claim.forms:
@@ -42,8 +47,10 @@ class ClaimDirective(SphinxDirective):
 
 def _sentence(source: Any) -> str:
     """The source as a link to its entry in the references, with the place and the version."""
-    parts = [f"[{source.key}](#{source.key})", source.where, source.version]
-    return f"Source: {', '.join(part for part in parts if part)}." + (f" {source.text[0].upper()}{source.text[1:]}." if source.text else "")
+    if source.key == UNPUBLISHED:
+        return f"Source: {source.where or 'derived here'}."
+    parts = [f"[{source.text or source.key}](#{source.key})", source.where, source.version]
+    return f"Source: {', '.join(part for part in parts if part)}."
 
 
 class QuantitiesDirective(SphinxDirective):

@@ -13,7 +13,7 @@ from mdps.errors import ModelError, nearest
 if TYPE_CHECKING:
     from proofs_check.claim import Claim
 
-MODULES = ("gradient_theorem", "softmax", "natural_pg", "policy_iteration")
+MODULES = ("gradient_theorem", "softmax", "natural_pg", "policy_iteration", "lemmas")
 INDEX = pathlib.Path(__file__).with_name("index.json")
 
 

@@ -5,6 +5,7 @@ from sympy import Rational, log
 from pgtheory.policy_gradient import EntropyNPG, NaturalPG
 from proofs_check import quantities as q
 from proofs_check.claim import Claim, Control, Form, Source
+from proofs_check.composition import cite, telescoping, weaken
 from proofs_check.domains import Between, random_mdps
 from proofs_check.instances import HARD, LARGE, REAL, SMALL
 from proofs_check.quantities import gap
@@ -45,7 +46,16 @@ npg_rate = Claim(
             because="for small eta the policy hardly moves",
         ),
     ],
-    uses=["performance-difference"],
+    chain={
+        "rate": (
+            cite("npg-potential:identity"),
+            weaken("log_normaliser_optimal", "npg-one-over-T:ascent", start="optimal visits"),
+            telescoping("gap_rho", "npg-one-over-T:monotone"),
+            weaken("divergence_spent", "npg-potential:ends"),
+            weaken("value_rise_optimal", "values-in-range:rise"),
+        ),
+    },
+    uses=["performance-difference", "npg-potential", "values-in-range"],
     instances=SMALL + HARD + REAL + LARGE,
 )
 

@@ -3,6 +3,7 @@
 from pgtheory.policy_gradient import PolicyIteration
 from proofs_check import quantities as q
 from proofs_check.claim import Claim, Control, Form, Source
+from proofs_check.composition import cite, contraction, weaken
 from proofs_check.domains import random_mdps
 from proofs_check.instances import HARD, LARGE, REAL, SMALL
 from proofs_check.statement import equal
@@ -34,5 +35,13 @@ policy_iteration = Claim(
             because="the policy that is greedy for the start policy's values need not be optimal",
         ),
     ],
+    chain={
+        "geometric": (
+            cite("bellman-contraction:policy iteration"),
+            weaken("bellman_gap_sup", "bellman-contraction:contraction"),
+            contraction("gap_sup"),
+        ),
+    },
+    uses=["bellman-contraction"],
     instances=SMALL + HARD + REAL + LARGE,
 )

@@ -5,6 +5,7 @@ from sympy import Rational, sqrt
 from pgtheory.policy_gradient import SoftmaxPG
 from proofs_check import quantities as q
 from proofs_check.claim import Claim, Control, Form, Source
+from proofs_check.composition import cite, lower_square_recursion, square_recursion, under, weaken
 from proofs_check.domains import Between, bandits, random_mdps
 from proofs_check.instances import BANDITS, HARD, REAL, SMALL
 from proofs_check.quantities import gap
@@ -15,7 +16,7 @@ MEI_VERSION, AGARWAL_VERSION = "arXiv:2005.06392v3", "arXiv:1908.00261v5"
 
 smoothness = Claim(
     id="softmax-smoothness-sharp",
-    title="Softmax values are smooth: 8/(1-gamma)^3 as printed, 1/(2(1-gamma)^2) derived",
+    title="Softmax values are smooth, with a sharper constant than printed",
     source=Source(AGARWAL, where="Lemma D.4; Mei et al. (2020), Lemmas 2 and 7; the order also in Yuan, Gower, Lazaric (2022)", version=AGARWAL_VERSION),
     domain=random_mdps(mu="any", rho="mu"),
     forms=[
@@ -114,7 +115,26 @@ one_over_t = Claim(
             because="with a step of (1-gamma)^3/8 one state alone needs 8/(1-gamma)^3 steps to move its logits by a constant",
         ),
     ],
-    uses=["softmax-smoothness-sharp", "softmax-lojasiewicz"],
+    chain={
+        "derived": (
+            cite("softmax-sufficient-increase:at least"),
+            weaken("gradient_norm", "softmax-lojasiewicz:mdp", start="mu"),
+            weaken("mismatch_mu_policy", "visits-at-least-start:mismatch"),
+            weaken("min_optimal_probability", "extremes-so-far:optimal probability"),
+            square_recursion("gap_mu"),
+            under("change-of-measure:gap"),
+        ),
+        "printed": (
+            cite("softmax-sufficient-increase:at least, printed"),
+            weaken("gradient_norm", "softmax-lojasiewicz:mdp", start="mu"),
+            weaken("mismatch_mu_policy", "visits-at-least-start:mismatch"),
+            weaken("min_optimal_probability", "extremes-so-far:optimal probability"),
+            square_recursion("gap_mu", "values-in-range:gap at the start"),
+            under("change-of-measure:gap"),
+            weaken("rho_over_mu", "change-of-measure:ratio"),
+        ),
+    },
+    uses=["softmax-sufficient-increase", "softmax-lojasiewicz", "visits-at-least-start", "extremes-so-far", "change-of-measure", "values-in-range"],
     instances=SMALL + BANDITS + REAL,
     departs="the derived form has its own step size 2(1-gamma)^2 and bound",
 )
@@ -192,7 +212,20 @@ lower_bound = Claim(
             because="the gap does tend to 0",
         ),
     ],
-    uses=["softmax-smoothness-sharp"],
+    chain={
+        "bandit": (
+            cite("softmax-sufficient-increase:at most"),
+            weaken("gradient_norm", "softmax-reverse-lojasiewicz:bandit"),
+            lower_square_recursion("gap_mu", "softmax-pg-any-step-monotone:state values"),
+        ),
+        "mdp": (
+            cite("softmax-sufficient-increase:at most"),
+            weaken("gradient_norm", "softmax-reverse-lojasiewicz:mdp"),
+            weaken("policy_mismatch", "extremes-so-far:mismatch"),
+            lower_square_recursion("gap_mu", "softmax-pg-any-step-monotone:state values"),
+        ),
+    },
+    uses=["softmax-sufficient-increase", "softmax-reverse-lojasiewicz", "extremes-so-far", "softmax-pg-any-step-monotone"],
     trivial=0,
     instances=BANDITS,
     kind="lower",

@@ -139,6 +139,45 @@ def verify(
     raise typer.Exit(verify_and_report(request))
 
 
+@app.command()
+def mutate(
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="[CLAIM[:FORM]]...", help="Claims or files with claims.", autocompletion=_known_ids)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every claim of the catalogue.")] = False,
+    budget: Annotated[Budget, typer.Option(help="How hard to search.")] = Budget.quick,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same figures.")] = 0,
+    as_json: Json = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Judge again what the store already holds.")] = False,
+    store: Annotated[Path | None, typer.Option(metavar="FILE", help="The evidence store; runs/evidence.sqlite if left out.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="List every mutant, not the survivors only.")] = False,
+) -> None:
+    """Derive false versions of a theorem, and see them refuted.
+
+    Status 1 if one survives that is neither implied nor known to be true."""
+    from proofs_check.cli.mutation import mutate_and_print
+
+    options = {"budget": budget.value, "seed": seed, "as_json": as_json, "fresh": fresh, "store": store, "all_rows": verbose}
+    raise typer.Exit(mutate_and_print(targets or [], everything, **options))
+
+
+@app.command()
+def tightness(
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="[CLAIM[:FORM]]...", help="Claims or files with claims.", autocompletion=_known_ids)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every claim of the catalogue.")] = False,
+    budget: Annotated[Budget, typer.Option(help="How hard to search.")] = Budget.quick,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same figures.")] = 0,
+    as_json: Json = False,
+    orders: Annotated[bool, typer.Option(help="Fit the exponents of 1/(1-gamma), S and A too.")] = True,
+) -> None:
+    """Say by how much a bound could be sharpened, and its true order."""
+    from proofs_check.cli.mutation import tightness_and_print
+
+    raise typer.Exit(tightness_and_print(targets or [], everything, budget=budget.value, seed=seed, as_json=as_json, orders=orders))
+
+
 @claims_app.callback(invoke_without_command=True)
 def claims(
     context: typer.Context,

@@ -52,8 +52,7 @@ class Measurement:
         """(B,): what the search maximises: log(measured/bound), or the excess in units of its tolerance on a scale that joins it at 0."""
         if self.ratio is not None:
             with np.errstate(all="ignore"):
-                logs = np.where(self.ratio > 0, np.log(np.maximum(self.ratio, 1e-300)), -700.0)
-            return _worst(logs)
+                return _worst(np.log(self.ratio))
         flat = self.excess.reshape(len(self.excess), -1)
         scaled = np.arcsinh(flat / self.tolerance[:, None])
         return _worst(scaled)

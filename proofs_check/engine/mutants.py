@@ -37,6 +37,8 @@ TWINS = {
     "soft_q_gap": "log_policy_gap", "log_policy_gap": "soft_q_gap", "next_action_values": "action_values",
 }  # fmt: skip
 """The quantity that one could mistake another for: the other start distribution, the present for the whole run, the visits of the other policy."""
+SEES_RHO = {"gap_rho", "value_increase_rho", "rho_over_mu", "mismatch_rho_policy", "log_normaliser"}
+"""Quantities that depend on rho: without one of them a statement cannot tell whether rho is mu."""
 FIELDS = {"step_size": "step size", "temperature": "temperature"}
 LONG = 48
 """Characters of an expression that a name quotes."""
@@ -268,7 +270,10 @@ def _of_surroundings(case: Case) -> Iterator[tuple[str, Case, bool]]:
     for k, (small, large) in enumerate(case.where):
         rest = case.where[:k] + case.where[k + 1 :]
         yield f"condition {_short(small)} < {_short(large)} dropped", dataclasses.replace(case, where=rest), True
+    names = case.statement.names() | {symbol.name for pair in case.where for side in pair for symbol in side.free_symbols}
     for name, domain in weaker_domains(case.domain, case.process):
+        if name == "rho = mu" and not names & SEES_RHO:
+            continue
         yield f"assumption dropped: {name}", dataclasses.replace(case, domain=domain), False
 
 
@@ -282,7 +287,7 @@ def weaker_domains(domain: Domain, process: Any = None) -> Iterator[tuple[str, D
         yield "bandit", domain.replace(bandit=False, max_states=3, max_actions=3)
     if domain.rewards is not None:
         yield f"rewards in [{domain.rewards[0]}, {domain.rewards[1]}]", domain.replace(rewards=None)
-    if domain.mu == "positive":
+    if domain.mu == "positive" and not domain.bandit:
         yield "full support of mu", domain.replace(mu="any")
     if domain.rho == "mu" and not domain.bandit:
         yield "rho = mu", domain.replace(rho="any")

@@ -292,6 +292,7 @@ class _Examination:
         self.clock = time.perf_counter()
         self.notes: list[str] = []
         self.unconfirmed = 0
+        self.disproved = False
         self.counterexample: dict[str, Any] | None = None
 
     def say(self, text: str) -> None:
@@ -362,6 +363,7 @@ class _Examination:
         done = [size for size in self.case.symbolic if proved(self.case, *size)]
         if len(done) < len(self.case.symbolic):
             self.notes.append("the two sides differ as rational functions")
+            self.disproved = True
             return ""
         return "all instances with (S, A) = " + ", ".join(f"({s}, {a})" for s, a in done) if done else ""
 
@@ -401,8 +403,11 @@ class _Examination:
         elif self.unconfirmed:
             verdict = v.UNDECIDED
             evidence = f"numerically unreliable: {self.unconfirmed} candidates failed in float64 and could not be confirmed"
+        elif self.disproved:
+            verdict, evidence = v.UNDECIDED, "the two sides differ as rational functions, so it is false somewhere, and the search did not find where"
         elif certified:
-            verdict, evidence = v.CERTIFIED, f"{certified} instances in exact arithmetic; searched {found.instances:,} in float64"
+            steps = "" if self.case.process is None else f" up to t = {self.budget.certified_steps if self.case.horizon is None else min(self.case.horizon, self.budget.certified_steps):,}"
+            verdict, evidence = v.CERTIFIED, f"{certified} instances in exact arithmetic{steps}; searched {found.instances:,} in float64"
         else:
             verdict, evidence = v.SUPPORTED, f"float64 over {found.instances:,} instances"
         return self.result(verdict, found, scope=scope, certified=certified, evidence=evidence)

@@ -1,0 +1,104 @@
+"""`pgtheory mutate` and `pgtheory tightness`: what became of every systematic false version of a theorem, and how much a bound could lose."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mdps.errors import ModelError
+from proofs_check.cli.output import line, print_json, say, table
+from proofs_check.cli.progress import Progress
+from proofs_check.store import DEFAULT_PATH, Store
+
+
+def mutate_and_print(
+    targets: Sequence[str], everything: bool, *, budget: str, seed: int, as_json: bool, fresh: bool, store: Path | None, all_rows: bool
+) -> int:
+    """Prints the table of mutants; 1 where one survived without a known reason."""
+    from proofs_check.engine.mutate import mutate
+
+    _one_or_all(targets, everything, "mutate")
+    progress = Progress()
+    with Store(store or DEFAULT_PATH) as evidence:
+        try:
+            done = mutate(list(targets) or None, budget=budget, seed=seed, store=evidence, fresh=fresh, progress=progress)
+        finally:
+            progress.stop()
+    left = [(one, mutant) for one in done for mutant in one.unexplained]
+    if as_json:
+        print_json([dataclasses.asdict(one) for one in done])
+        return 1 if left else 0
+    for one in done:
+        line(f"{_form(one)}    {one.statement}")
+        counts = f"{one.count('refuted')} refuted, {one.count('implied')} implied, {one.count('survived')} survived"
+        line(f"  {len(one.mutants)} mutants: {counts}{f'; {one.same} more say the same as these' if one.same else ''}")
+        rows = [(m.status, m.name, _because(m)) for m in one.mutants if all_rows or m.status == "survived"]
+        if rows:
+            table(("  verdict", "mutant", "evidence"), [(f"  {a}", b, c) for a, b, c in rows], fold=2)
+    total = sum(len(one.mutants) for one in done)
+    refuted, implied = (sum(one.count(status) for one in done) for status in ("refuted", "implied"))
+    line(f" {total} mutants: {refuted} refuted, {implied} weaker truths, {total - refuted - implied} survived, {len(left)} of them without a reason")
+    if left:
+        line(" a survivor without a reason is a hole in the search or a sharper truth: try --budget standard, then derive it or break it by hand")
+    return 1 if left else 0
+
+
+def _because(mutant: Any) -> str:
+    if mutant.status == "implied":
+        return f"implied by {mutant.by}: {mutant.evidence}"
+    if mutant.status == "survived":
+        return f"true: {mutant.reason}" if mutant.reason else f"no reason known; {mutant.evidence}"
+    return mutant.evidence
+
+
+def tightness_and_print(targets: Sequence[str], everything: bool, *, budget: str, seed: int, as_json: bool, orders: bool) -> int:
+    """Prints kappa, the limiting instance and the empirical orders of each form."""
+    from proofs_check.engine.tightness import tightness
+
+    _one_or_all(targets, everything, "tightness")
+    progress = Progress()
+    try:
+        done = tightness(list(targets) or None, budget=budget, seed=seed, orders=orders, progress=progress)
+    finally:
+        progress.stop()
+    if as_json:
+        print_json([dataclasses.asdict(one) for one in done])
+        return 0
+    for one in done:
+        line(f"{_form(one)}    {one.statement}")
+        if one.kappa is None:
+            line(f"  {one.note}")
+            continue
+        line(f"  the bound could be sharpened by {one.kappa:.4g}: {one.sharpened} survived {one.survived:,} instances")
+        at = one.limiting or {}
+        settings = ", ".join(f"{key} {value:.4g}" for key, value in (at.get("settings") or {}).items())
+        line(
+            f"  limited by {at.get('states')} states, {at.get('actions')} actions, discount {at.get('discount'):.6g}{', ' + settings if settings else ''}"
+            f" at t = {at.get('t')}: {at.get('measured'):.6g} against {at.get('bound'):.6g}"
+            f"; sharpened further it fails there{', certified' if one.confirmed else ' in float64 (not certified)'}"
+        )
+        if one.orders:
+            rows = [
+                ("  " + o.factor, o.term, f"{o.theorem:g}", f"{o.empirical:.2f}", f"{o.residual:.2f}", f"{o.local:.2f}", _cut(o)) for o in one.orders
+            ]
+            table(("  order in", "term", "theorem", "found", "residual", "last slope", "sizes"), rows, right=(2, 3, 4, 5))
+        if one.note:
+            line(f"  {one.note}")
+    say("found orders are empirical: the slope of the worst case found over growing sizes, with the largest distance of a point from the line")
+    return 0
+
+
+def _cut(order: Any) -> str:
+    sizes = f"{order.sizes[0]:g} to {order.sizes[-1]:g}"
+    return sizes + (f"; from {min(order.cut_off):g} on the run ends before the worst case" if order.cut_off else "")
+
+
+def _form(one: Any) -> str:
+    return one.claim if one.form == "main" else f"{one.claim}:{one.form}"
+
+
+def _one_or_all(targets: Sequence[str], everything: bool, command: str) -> None:
+    if bool(targets) == everything:
+        raise ModelError(f"name claims, or say --all: pgtheory {command} npg-one-over-T, or pgtheory {command} --all")
