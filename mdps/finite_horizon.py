@@ -36,6 +36,7 @@ from mdps.model import (
     _refuse_non_finite,
     check_rows,
     checked_shapes,
+    rows_digest,
 )
 from mdps.rational import exact_rows, rational, rational_array, simplest_array, to_float
 
@@ -304,10 +305,7 @@ class FiniteHorizon:
         known: dict[int, bytes] = {}
         for stage in self.stages:
             if id(stage) not in known:
-                own = hashlib.sha256(_bytes(stage.first_pair) + _bytes(stage.pair_rewards))
-                for block in _nonzero_blocks(stage.choices):
-                    own.update(b"".join(_bytes(part) for part in block))
-                known[id(stage)] = own.digest()
+                known[id(stage)] = hashlib.sha256(_bytes(stage.first_pair) + _bytes(stage.pair_rewards) + rows_digest(stage.choices)).digest()
             h.update(known[id(stage)])
         for part in (self.start, self.terminal, np.array([self.discount], dtype=self.terminal.dtype)):
             h.update(_bytes(part))

@@ -271,11 +271,7 @@ class MDP:
 
     def digest(self) -> str:
         """A hexadecimal name for the numbers of the model (not its labels or storage): equal models, equal digests, in every process."""
-        parts = [hashlib.sha256() for _ in range(3)]
-        for counts, columns, data in _nonzero_blocks(self._choices):
-            for part, values in zip(parts, (counts, columns, data), strict=True):
-                part.update(_bytes(values))
-        total = hashlib.sha256(b"".join(part.digest() for part in parts))
+        total = hashlib.sha256(rows_digest(self._choices))
         for values in (self.first_pair, self.pair_rewards, np.array([self.discount], dtype=self.pair_rewards.dtype), self.start):
             total.update(_bytes(values))
         return total.hexdigest()[:16]
@@ -472,10 +468,20 @@ def _expected(choices: Any, paid: Array) -> Array:
     return rational_array(sums)
 
 
+def rows_digest(choices: Any) -> bytes:
+    """A digest of the positive entries of a choice matrix, the same for dense and compressed storage."""
+    parts = [hashlib.sha256() for _ in range(3)]
+    for block in _nonzero_blocks(choices):
+        for part, values in zip(parts, block, strict=True):
+            part.update(_bytes(values))
+    return b"".join(part.digest() for part in parts)
+
+
 def _nonzero_blocks(choices: Any, entries: int = 2**22) -> Iterator[tuple[Array, Array, Array]]:
     """(entries in each row, their columns, their values) without zeros, for blocks of rows."""
     rows, columns = choices.shape
-    step = max(1, entries // max(columns, 1))
+    stored = rows * columns if isinstance(choices, np.ndarray) else choices.data.size
+    step = max(1, entries * rows // max(stored, 1))
     for low in range(0, rows, step):
         if isinstance(choices, np.ndarray):
             block = choices[low : low + step]
@@ -484,7 +490,7 @@ def _nonzero_blocks(choices: Any, entries: int = 2**22) -> Iterator[tuple[Array,
         else:
             begin, end = choices.indptr[low], choices.indptr[min(low + step, rows)]
             kept = np.flatnonzero(choices.data[begin:end] != 0)
-            row = np.searchsorted(choices.indptr, begin + kept, side="right") - 1 - low
+            row = np.repeat(np.arange(min(step, rows - low)), np.diff(choices.indptr[low : min(low + step, rows) + 1]))[kept]
             column, data = choices.indices[begin:end][kept], choices.data[begin:end][kept]
         yield np.bincount(row, minlength=min(step, rows - low)), column.astype(np.int64), data
 

@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from mdps.finite_horizon import FiniteHorizon
 from mdps.model import MDP
 from mdps.rational import rational_array
+from mdps.total_reward import Labelled
 
 Array = np.ndarray
 DISCOUNTS = ("0", "1/2", "1/4", "3/4", "9/10", "1/10", "1/3", "3/5", "4/5", "19/20", "97/100", "99/100")
@@ -180,6 +182,42 @@ def interior_policies(mdp: MDP, *, exact: bool = False) -> st.SearchStrategy[Arr
 def deterministic_policies(draw: st.DrawFn, mdp: MDP) -> Array:
     """(S,) the number of one action for each state; towards action 0."""
     return np.array([draw(st.integers(0, int(number) - 1)) for number in np.diff(mdp.first_pair)], dtype=np.int64)
+
+
+@st.composite
+def finite_horizon_problems(
+    draw: st.DrawFn,
+    *,
+    max_horizon: int = 4,
+    max_states: int = 3,
+    max_actions: int = 3,
+    rewards: tuple[Any, Any] = (0, 1),
+    discount: st.SearchStrategy[Any] | Any = 1,
+    stationary: bool = False,
+    exact: bool = True,
+) -> FiniteHorizon:
+    """Problems of up to `max_horizon` steps with ragged actions; transitions and rewards of the steps differ unless `stationary`."""
+    horizon = draw(st.integers(1, max_horizon))
+    size = draw(st.integers(1, max_states))
+    given: dict[str, Any] = {"max_states": size, "min_states": size, "max_actions": max_actions, "rewards": rewards, "ragged": True, "exact": exact}
+    stages = draw(st.lists(mdps(discount=0, **given), min_size=1 if stationary else horizon, max_size=1 if stationary else horizon))
+    models = [stage.exact if exact else stage for stage in stages]
+    low, high = rewards
+    figures = _simple_fractions(Fraction(low), Fraction(high)) if exact else st.floats(float(low), float(high))
+    terminal = draw(st.lists(figures, min_size=size, max_size=size))
+    parts = [(model.first_pair, model.choices, model.pair_rewards) for model in models]
+    gamma = draw(discount) if isinstance(discount, st.SearchStrategy) else discount
+    return FiniteHorizon.from_stages(parts * horizon if stationary else parts, terminal, models[0].start, discount=gamma)
+
+
+@st.composite
+def labelled_models(draw: st.DrawFn, *, max_states: int = 4, max_actions: int = 3, rewards: tuple[Any, Any] = (0, 1), exact: bool = True) -> Labelled:
+    """Models for reachability and total reward: a label "goal" on at least one state, a reward structure "reward", ragged actions."""
+    mdp = draw(mdps(max_states=max_states, max_actions=max_actions, rewards=rewards, discount=0, ragged=True, exact=exact))
+    flags = draw(st.lists(st.booleans(), min_size=max_states, max_size=max_states))[: mdp.num_states]
+    goal = np.array([*flags[:-1], True])
+    paid = mdp.exact.pair_rewards if exact else mdp.pair_rewards
+    return Labelled(mdp.replace(rewards=np.zeros(mdp.num_pairs)), {"goal": goal}, {"reward": paid})
 
 
 def bandits(*, max_arms: int = 5, min_arms: int = 1, rewards: tuple[Any, Any] = (0, 1), exact: bool = True) -> st.SearchStrategy[MDP]:

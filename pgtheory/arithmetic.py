@@ -39,12 +39,14 @@ def kind(values: Any) -> str:
     array = values if isinstance(values, np.ndarray) else np.asarray(values)
     if array.dtype != object:
         return "float"
-    first = array.item(0) if array.size else None
+    first = array.item(0) if array.size else 0
+    if isinstance(first, int):  # whole numbers belong to whatever stands beside them, alone to the rationals
+        first = next((x for x in array.reshape(-1).tolist() if not isinstance(x, int)), first)
     if isinstance(first, arb):
         return "ball"
-    if isinstance(first, (fmpq, fmpz)):
+    if isinstance(first, (fmpq, fmpz, int)):
         return "rational"
-    return "float" if isinstance(first, (int, float)) else "field"
+    return "float" if isinstance(first, float) else "field"
 
 
 def balls(values: Any) -> Array:
@@ -118,7 +120,9 @@ def _filled(shape: Any, like: Any, value: int) -> Array:
 def _constant(like: Any, value: int) -> Any:
     numbers = kind(like)
     if numbers == "field":
-        return np.asarray(like, dtype=object).reshape(-1)[0] * 0 + value
+        element = next(x for x in np.asarray(like, dtype=object).reshape(-1).tolist() if not isinstance(x, int))
+        one = element.field.one if hasattr(element, "field") else element**0
+        return one * value  # not element * 0 + 1: sympy returns the other summand of a zero as it is, here an int
     return {"float": float, "rational": fmpq, "ball": arb}[numbers](value)
 
 
@@ -256,6 +260,7 @@ def _eliminate(matrix: Array, rhs: Array) -> Array:
     """Gauss elimination over any field: the first pivot that is not 0 will do."""
     n = matrix.shape[0]
     rows = np.concatenate([matrix, rhs], axis=1)
+    rows = rows * _constant(rows, 1)  # no int may meet another: int / int is a float
     for i in range(n):
         pivot = next((k for k in range(i, n) if rows[k, i] != 0), None)
         if pivot is None:
@@ -356,6 +361,7 @@ def project_simplex(rows: Any) -> Array:
         centre = balls(project_simplex(exactly(rows)))
         spread = norm2(radius(rows), axis=-1)[..., None]
         return centre + spread * arb(0, 1)
+    rows = rows - np.max(rows, axis=-1)[..., None]  # a constant changes nothing, and large entries then cost no digits
     ordered = np.sort(rows, axis=-1)[..., ::-1]
     excess = ordered.cumsum(axis=-1) - 1
     count = np.arange(1, rows.shape[-1] + 1)

@@ -4,8 +4,8 @@ numba keys its disk cache by the file that holds a function, so a change in a he
 The cache directory therefore carries a digest of every source file that holds kernels: change one, and all are compiled anew.  The same
 digest goes into the evidence of a verdict (`source_digest`).
 
-Compiled code takes C-contiguous float64 (and int64) only: any other layout would compile a second version, which takes seconds.  `gate`
-is the one way in.
+Compiled code takes C-contiguous read-only float64 (and int64) only: any other layout would compile a second version, which takes seconds.
+`gate` is the one way in.
 """
 
 from __future__ import annotations
@@ -49,13 +49,14 @@ def kernel(function: Callable[..., Any]) -> Any:
     return numba.njit(cache=True, nogil=True)(function)
 
 
-def gate(*values: Any) -> tuple[Array, ...]:
-    """Every value as a C-contiguous read-only float64 array (integers as int64), ready to be the input of compiled code.
+def gate(*values: Any, dtype: Any = np.float64) -> tuple[Array, ...]:
+    """Every value as a C-contiguous read-only array of `dtype`, ready to be the input of compiled code.
 
-    Read-only always, because a model's arrays are and a caller's are not: the difference would compile everything twice."""
+    Read-only always, because a model's arrays are and a caller's are not: the difference would compile everything twice.  Whole numbers become
+    floats for the same reason."""
     out = []
     for value in values:
-        view = np.ascontiguousarray(value, dtype=np.int64 if np.asarray(value).dtype.kind in "iu" else np.float64).view()
+        view = np.ascontiguousarray(value, dtype=dtype).view()
         view.setflags(write=False)
         out.append(view)
     return tuple(out)

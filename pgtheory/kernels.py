@@ -247,23 +247,25 @@ def project_simplex(rows):
     out = np.empty_like(rows)
     num_actions = rows.shape[1]
     for s in range(rows.shape[0]):
-        row = rows[s]
-        largest = row[0]
+        row = out[s]  # shifted so that the largest is 0: large entries then cost no digits
+        largest = rows[s, 0]
         for a in range(num_actions):
-            largest = max(largest, row[a])
-        level, count = largest - 1.0, 0
+            largest = max(largest, rows[s, a])
+        for a in range(num_actions):
+            row[a] = rows[s, a] - largest
+        level, count = -1.0, 0
         while True:
             total, kept = 0.0, 0
             for a in range(num_actions):
                 if row[a] > level:
-                    total += row[a] - largest
+                    total += row[a]
                     kept += 1
             if kept == count:
                 break
             count = kept
-            level = largest + (total - 1.0) / kept
+            level = (total - 1.0) / kept
         for a in range(num_actions):
-            out[s, a] = max(row[a] - level, 0.0)
+            row[a] = max(row[a] - level, 0.0)
     return out
 
 

@@ -137,7 +137,7 @@ def run_batch(
     mu = [mdp.start for mdp in models] if start is None else [_distribution(x, mdp) for x, mdp in zip(start, models, strict=True)]
     params = [_initial_parameters(method, policy, mdp) for policy, mdp in zip(first, models, strict=True)]
     chosen = [method.settings(mdp) for mdp in models]
-    settings = tuple(np.array([_float(values[k]) for values in chosen]) for k in range(len(method.setting_names)))
+    settings = tuple(np.array([values[k] for values in chosen]) for k in range(len(method.setting_names)))
     records, minima = method.run_arrays(
         _stack([mdp.transitions for mdp in models]),
         _stack([mdp.rewards for mdp in models]),
@@ -225,10 +225,6 @@ def _check_finite(policies: Array, times: Array, method: Any) -> None:
 def _stack(arrays: list[Array]) -> Array:
     """One array of all; of a single one, a view."""
     return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
-
-
-def _float(number: Any) -> float:
-    return int(number.p) / int(number.q) if hasattr(number, "q") else float(number)
 
 
 def _to_float(values: Array) -> Array:

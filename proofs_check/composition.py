@@ -184,8 +184,14 @@ def compose_case(case: Case) -> Composition:
         if wanted.relation == "=" or not nonnegative(better):
             raise CompositionError(f"{case.claim}:{case.name}: the chain gives {derived.text()}, which does not imply {wanted.text()}")
         quotient = wanted.right / derived.right if wanted.relation == "<=" else derived.right / wanted.right
-        surplus = sympy.factor(sympy.cancel(sympy.together(quotient)))
+        rest = sympy.Symbol("rest", positive=True)  # 1 - gamma, so that it is written so
+        surplus = sympy.factor(sympy.cancel(sympy.together(quotient.subs(sympy.Symbol("gamma"), 1 - rest)))).subs(rest, 1 - sympy.Symbol("gamma"))
     return Composition(case, stages, surplus, tuple(dict.fromkeys(work.notes)))
+
+
+def lemma_statement(case: Case, link: Link) -> Statement:
+    """What the lemma of a link says for the instances, method and settings of `case`."""
+    return _Work(case).lemma(link)
 
 
 class _Work:

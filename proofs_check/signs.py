@@ -16,11 +16,8 @@ AT_LEAST_ONE = ("S", "A", "mismatch", "mismatch_rho_policy", "mismatch_mu_policy
 
 def nonnegative(expression: sympy.Expr) -> bool:
     """Whether the expression is seen to be >= 0 for all values that its quantities can take (False: not seen)."""
-    freed = _freed(expression)
-    if _seen(freed):
-        return True
-    grown = {symbol: 1 + sympy.Symbol(f"u_{symbol}", nonnegative=True) for symbol in freed.free_symbols if symbol.name.startswith("root_")}
-    return bool(grown) and _seen(freed.subs(grown))
+    above, below = sympy.fraction(sympy.cancel(sympy.together(_freed(expression))))
+    return above == 0 or _sign(above) * _sign(below) > 0
 
 
 def rises(expression: sympy.Expr, name: str) -> bool:
@@ -36,12 +33,6 @@ def falls(expression: sympy.Expr, name: str) -> bool:
 def same(a: sympy.Expr, b: sympy.Expr) -> bool:
     """Whether two expressions are the same function on the ranges of their quantities."""
     return sympy.cancel(sympy.together(_freed(a - b))) == 0
-
-
-def _seen(freed: sympy.Expr) -> bool:
-    """Whether numerator and denominator have coefficients of one sign each, the same for both."""
-    above, below = (_one_sign(part) for part in sympy.fraction(sympy.cancel(sympy.together(freed))))
-    return above == 0 or (above is not None and below is not None and above * below > 0)
 
 
 def _freed(expression: sympy.Expr) -> sympy.Expr:
@@ -64,17 +55,22 @@ def _freed(expression: sympy.Expr) -> sympy.Expr:
     return expression.subs(swap)
 
 
-def _one_sign(part: sympy.Expr) -> int | None:
-    """1 or -1 where all coefficients of a polynomial have that sign, 0 for the zero polynomial, None where neither is seen."""
-    if part == 0:
-        return 0
+def _sign(part: sympy.Expr) -> int:
+    """1 or -1 where the coefficients of a polynomial are all of that sign, as it stands or in the u of root = 1 + u; 0 where that is not seen."""
     symbols = sorted(part.free_symbols, key=str)
     if not symbols:
-        return 1 if part.is_positive else -1 if part.is_negative else None
+        return 1 if part.is_positive else -1 if part.is_negative else 0
     try:
-        coefficients = sympy.Poly(sympy.expand(part), *symbols).coeffs()
-    except sympy.PolynomialError:
-        return None
-    if all(c.is_nonnegative for c in coefficients):
-        return 1
-    return -1 if all(c.is_nonpositive for c in coefficients) else None
+        ring, polynomial = sympy.polys.rings.sring(part, *symbols)[:2]
+    except (sympy.PolynomialError, sympy.polys.polyerrors.CoercionFailed):
+        return 0
+    if len(ring.gens) != len(symbols):
+        return 0  # something beside powers of the variables
+    grown = [(x, x + 1) for x, symbol in zip(ring.gens, symbols, strict=True) if symbol.name.startswith("root_")]
+    for candidate in (polynomial, polynomial.compose(grown) if grown else polynomial):
+        coefficients = [ring.domain.to_sympy(c) for c in candidate.coeffs()]
+        if all(c.is_nonnegative for c in coefficients):
+            return 1
+        if all(c.is_nonpositive for c in coefficients):
+            return -1
+    return 0

@@ -37,6 +37,7 @@ class FormVerdict:
     notes: list[str] = dataclasses.field(default_factory=list)
     worst: dict[str, Any] | None = None
     curve: dict[str, Any] | None = None
+    slack: dict[str, Any] | None = None  # the chain of lemmas: what composing them gives, and each link's factor on the worst instance
     counterexample: dict[str, Any] | None = None
     because: str = ""
     applies: bool = True  # with --instance: whether the model meets the assumptions; if not, nothing was run

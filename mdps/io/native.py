@@ -197,11 +197,13 @@ def _index(value: Any, names: dict[str, int], count: int | None, where: str, wha
 
 # NPZ
 
+COMPRESSED_ENTRIES = 10**6
+"""Larger models are stored as they are: random floats hardly shrink, and compressing 2 * 10^7 of them takes more than a minute."""
 _ARRAYS = ("first_pair", "indptr", "indices", "data", "rewards", "discount", "start")
 
 
 def write_npz(mdp: MDP, path: str | Path) -> Path:
-    """Writes the model as compressed arrays; explicit zeros are left out."""
+    """Writes the model, compressed where it is small; explicit zeros are left out."""
     source = mdp.exact if mdp.given_exactly else mdp
     rows, columns, data = entries(mdp)
     index = np.int32 if max(mdp.num_states, rows.size) < 2**31 else np.int64
@@ -220,7 +222,8 @@ def write_npz(mdp: MDP, path: str | Path) -> Path:
             arrays[field] = np.array(getattr(mdp, field), dtype=str)
     if mdp.name:
         arrays["name"] = np.array(mdp.name)
-    return write_whole(path, lambda file: np.savez_compressed(file, **arrays))
+    save = np.savez_compressed if rows.size <= COMPRESSED_ENTRIES else np.savez
+    return write_whole(path, lambda file: save(file, **arrays))
 
 
 def read_npz(path: str | Path, discount: Any = None) -> MDP:

@@ -14,7 +14,7 @@ _HOME = {
     **dict.fromkeys(("arms", "gravity_well", "plateau"), "bandits"),
     **dict.fromkeys(("blind", "btpair", "chain", "domino", "loop", "lure", "vanish"), "hard"),
     **dict.fromkeys(("cliff_walking", "frozen_lake", "gridworld", "taxi"), "grids"),
-    **dict.fromkeys(("forest_management", "machine_replacement", "polytope", "river_swim", "two_state"), "classics"),
+    **dict.fromkeys(("forest_management", "inventory", "machine_replacement", "polytope", "river_swim", "two_state"), "classics"),
 }
 __all__ = sorted(_HOME)
 

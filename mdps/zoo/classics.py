@@ -105,6 +105,30 @@ def forest_management(num_states: int = 3, old: Any = 4, cut: Any = 2, fire: Any
     return build(pairs, g, action_names=("wait", "cut"), name=f"forest_management({n}, {g})")
 
 
+@instance("Puterman 2005, Section 3.2 (stochastic inventory control)")
+def inventory(capacity: int = 3, discount: Any = "19/20") -> MDP:
+    """Inventory control: order up to the capacity, demand 0, 1 or 2 with probability 1/4, 1/2, 1/4, lost where the stock does not meet it.
+
+    State = stock s; action a = 0 .. capacity - s orders a at 4 + 2a (nothing costs nothing).  Holding costs 1 a unit, a sold unit pays 8:
+    r(s, a) = 8 E min(demand, s + a) - (4 + 2a) [a > 0] - (s + a).  States have different numbers of actions.
+    """
+    most, g = count(capacity, "capacity"), number(discount, "discount")
+    demand = {0: Fraction(1, 4), 1: Fraction(1, 2), 2: Fraction(1, 4)}
+
+    def order(stock: int, amount: int) -> Outcome:
+        level = stock + amount
+        to: dict[int, Fraction] = {}
+        for wanted, p in demand.items():
+            left = max(level - wanted, 0)
+            to[left] = to.get(left, Fraction(0)) + p
+        sold = sum((p * min(wanted, level) for wanted, p in demand.items()), Fraction(0))
+        return to, 8 * sold - (4 + 2 * amount if amount else 0) - level
+
+    pairs = [[order(s, a) for a in range(most - s + 1)] for s in range(most + 1)]
+    names = tuple(f"order {a}" for a in range(most + 1))
+    return build(pairs, g, action_names=names, name=f"inventory({most}, {g})")
+
+
 _MACHINE = (
     (-631675863936, -719408622816, -819326487096, -933121832526)
     + (Fraction(-2125444174087, 2), -1254415234916, -1964389856666, -1964389856666, -1478105869166, -612363735956)

@@ -22,8 +22,8 @@ _HOME = {
     "solve_average_exactly": "pgtheory.exact.average",
     "AverageSolution": "pgtheory.exact.average",
     "solve_finite_horizon": "pgtheory.exact.finite_horizon",
-    "reachability": "pgtheory.exact.total_reward",
-    "total_reward": "pgtheory.exact.total_reward",
+    "reachability": "pgtheory.exact.undiscounted",
+    "total_reward": "pgtheory.exact.undiscounted",
     "solve_game": "pgtheory.exact.games",
     "primal_values": "pgtheory.exact.linear_program",
     "dual_occupancy": "pgtheory.exact.linear_program",
@@ -31,7 +31,7 @@ _HOME = {
     "ExactSolution": "pgtheory.solution",
     "NotConverged": "pgtheory.solution",
 }
-__all__ = [*_HOME]  # noqa: PLE0604
+__all__ = [*_HOME]
 
 
 def __getattr__(name: str) -> Any:

@@ -118,7 +118,7 @@ def _relative(mdp: MDP, tol: float, limit: int) -> AverageSolution:
             h = W.copy()
         best_low, best_high = max(best_low, low - epsilon), min(best_high, high + epsilon)
         error = (best_high - best_low) / 2
-        if error <= tol * (1 - 1e-9) or sweeps >= limit or (stalled > 40 and high - low <= 4 * epsilon):
+        if error <= tol * (1 - 1e-9) or sweeps >= limit or stalled > 300 or (stalled > 40 and high - low <= 4 * epsilon):
             break
         rows.select()
         if direct and changes:
@@ -282,7 +282,9 @@ def solve_average_exactly(mdp: MDP, start: Array | None = None) -> ExactAverage:
 
 
 def _gain_and_bias(rows: list[tuple[list[int], list[Any]]], paid: list[Any]) -> tuple[Array, Array]:
-    """g and h of one policy: recurrent classes first (h = 0 in the first state of each), then the states that lead to them."""
+    """g and h of one policy: recurrent classes first, then the states that lead to them.
+
+    The stationary mean of h is 0 in every recurrent class: with this bias proper, policy iteration cannot return to a policy."""
     from flint import fmpq
 
     from pgtheory.exact.rational import _solve_block, components
@@ -302,11 +304,18 @@ def _gain_and_bias(rows: list[tuple[list[int], list[Any]]], paid: list[Any]) -> 
                 else:
                     out_gain[i] += p * gain[j]
                     out_bias[i] += p * bias[j]
+        if closed and size == 1:
+            gain[block[0]] = paid[block[0]]
+            continue
         if closed:
             system = [[fmpq(1), *row[1:]] for row in matrix]
             x = _solve_block([v for row in system for v in row], [paid[s] for s in block])
-            for s, value in zip(block, [fmpq(0), *x[1:]], strict=True):
-                gain[s], bias[s] = x[0], value
+            relative = [fmpq(0), *x[1:]]
+            turned = [fmpq(1) if j == 0 else matrix[i][j] for j in range(size) for i in range(size)]
+            visits = _solve_block([fmpq(1)] * size + turned[size:], [fmpq(int(i == 0)) for i in range(size)])
+            middle = sum((p * h for p, h in zip(visits, relative, strict=True)), fmpq(0))
+            for s, value in zip(block, relative, strict=True):
+                gain[s], bias[s] = x[0], value - middle
             continue
         flat = [v for row in matrix for v in row]
         for s, value in zip(block, _solve_block(flat, out_gain), strict=True):

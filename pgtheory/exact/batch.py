@@ -15,6 +15,7 @@ The result is the value of the last policy up to the rounding of one solve; it c
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -48,7 +49,7 @@ def batch_optimal(transitions: Array, rewards: Array, discount: Array, threads: 
     else:
         edges = np.linspace(0, count, threads + 1).astype(int)
         with ThreadPoolExecutor(threads) as pool:
-            jobs = [pool.submit(_solve_range, P, r, gamma, values, action_values, int(b), int(e)) for b, e in zip(edges[:-1], edges[1:], strict=True)]
+            jobs = [pool.submit(_solve_range, P, r, gamma, values, action_values, int(b), int(e)) for b, e in itertools.pairwise(edges)]
             for job in jobs:
                 job.result()
     return values, action_values

@@ -128,7 +128,9 @@ class _Search:
             self.progress(self.sweeps, self.error)
         if self.error <= self.tol * (1 - 1e-9):
             self.stopped = "tolerance"
-        elif self.stalled > 2 and (error <= 4 * floor(self.size, rows.allowed) or (self.stalled > self.patience and (self.changes == 0 or self.stalled > 20 * self.patience))):
+        elif self.stalled > 2 and (
+            error <= 4 * floor(self.size, rows.allowed) or (self.stalled > self.patience and (self.changes == 0 or self.stalled > 20 * self.patience))
+        ):
             self.stopped = "rounding"
         elif self.sweeps >= self.limit:
             self.stopped = "limit"
@@ -141,6 +143,7 @@ class _Search:
             if self.changes <= self.rows.states / 100:
                 break
             np.copyto(W, self.rows.t)
+            self.stalled = 0  # these sweeps settle the policy; a lucky earlier error is no measure of their progress
             if self.sweep(W):
                 return False
         return True
@@ -153,8 +156,9 @@ class _Search:
         t, below, above, best = self._best
         lower, upper = np.nextafter(t + below, -np.inf), np.nextafter(t + above, np.inf)
         values = np.clip(t + (below + above) / 2, lower, upper)
-        return Solution(values, lower, upper, best - self.mdp.first_pair[:-1], self.sweeps, self.stopped, method, self.mdp,
-                        {"sweep_equivalents": self.rows.work})
+        return Solution(
+            values, lower, upper, best - self.mdp.first_pair[:-1], self.sweeps, self.stopped, method, self.mdp, {"sweep_equivalents": self.rows.work}
+        )
 
 
 def centred(values: Array) -> Array:
@@ -290,7 +294,7 @@ def _anderson(search: _Search, W: Array, memory: int = 6) -> None:
     rows = search.rows
     iterates: list[Array] = []
     residuals: list[Array] = []
-    best = np.inf
+    best, good = np.inf, W
     search.patience = _slow(search)
     while not search.sweep(W):
         span = search.high - search.low
@@ -298,11 +302,11 @@ def _anderson(search: _Search, W: Array, memory: int = 6) -> None:
         if span > 2 * best:
             iterates.clear()
             residuals.clear()
-            W = last_good.copy()
+            W = good.copy()
             best = np.inf
             continue
         if span < best:
-            best, last_good = span, centred(t)
+            best, good = span, centred(t)
         residual = centred(t - W)
         iterates.append(t)
         residuals.append(residual)

@@ -73,7 +73,9 @@ def solve_game(transitions: Any, rewards: Any, discount: float, tol: float = 1e-
         size, largest = float(np.max(np.abs(W))), float(np.max(np.abs(r)))
         mixing = (first + second + 4) * UNIT * float(np.max(np.abs(games)))
         terms = states + 4
-        epsilon = ((2 * terms * UNIT + 2 * KAPPA + 2 * defect) * size + (2 * UNIT + KAPPA) * largest + TINY + 2 * mixing + KAPPA * size) * SECOND_ORDER
+        epsilon = (
+            (2 * terms * UNIT + 2 * KAPPA + 2 * defect) * size + (2 * UNIT + KAPPA) * largest + TINY + 2 * mixing + KAPPA * size
+        ) * SECOND_ORDER
         low, high = float(np.min(below - W)) - epsilon, float(np.max(above - W)) + epsilon
         own = 8 * UNIT * ratio * max(abs(low), abs(high))
         ratio_error = 4 * KAPPA / (1 - discount)
@@ -120,7 +122,9 @@ def _checked(transitions: Any, rewards: Any, discount: float) -> tuple[Array, Ar
     off = np.abs(P.sum(axis=3) - 1) > 1e-9
     if np.any(P < 0) or np.any(off):
         place = tuple(int(k) for k in (np.argwhere(P < 0)[0] if np.any(P < 0) else np.argwhere(off)[0]))
-        raise ModelError(f"transitions{list(place[:3])} is no distribution: entries must be at least 0 and sum to 1; the sum is {P[place[:3]].sum():.12g}")
+        raise ModelError(
+            f"transitions{list(place[:3])} is no distribution: entries must be at least 0 and sum to 1; the sum is {P[place[:3]].sum():.12g}"
+        )
     return P, r
 
 

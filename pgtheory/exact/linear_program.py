@@ -43,9 +43,7 @@ def dual_occupancy(mdp: MDP, start: Array | None = None) -> Array:
 
     rho = mdp.float.start if start is None else np.asarray(start, dtype=np.float64)
     scale = _scale(mdp)
-    found = linprog(
-        -mdp.float.pair_rewards / scale, A_eq=-_flow(mdp).T, b_eq=(1 - mdp.float.discount) * rho, bounds=(0, None), method="highs"
-    )
+    found = linprog(-mdp.float.pair_rewards / scale, A_eq=-_flow(mdp).T, b_eq=(1 - mdp.float.discount) * rho, bounds=(0, None), method="highs")
     return spread(mdp, np.maximum(_answer(found), 0.0))
 
 

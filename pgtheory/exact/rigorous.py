@@ -15,6 +15,7 @@ least half width that float bounds can have.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ class _BallRows:
             indices, data = np.nonzero(table)[1].tolist(), choices[table].tolist()
         seen: dict[Any, Any] = {}
         balls = [seen[p] if p in seen else seen.setdefault(p, arb(p)) for p in data]
-        self.rows = [list(zip(indices[b:e], balls[b:e], strict=True)) for b, e in zip(indptr[:-1], indptr[1:], strict=True)]
+        self.rows = [list(zip(indices[b:e], balls[b:e], strict=True)) for b, e in itertools.pairwise(indptr)]
         self.rewards = [arb(r) for r in model.pair_rewards.tolist()]
         self.discount = arb(model.discount)
         self.first = mdp.first_pair.tolist()

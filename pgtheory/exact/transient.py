@@ -72,7 +72,9 @@ class Transient:
         lengths = np.diff(self.indptr)
         mass = np.add.reduceat(self.data, self.indptr[:-1]) if self.data.size else np.ones(0)
         terms = int(lengths.max(initial=0)) + 2
-        self._slope = (terms * UNIT / (1 - terms * UNIT) + 2 * UNIT + 2 * KAPPA + float(np.max(np.abs(mass - 1), initial=0.0)) + terms * UNIT) * SECOND_ORDER
+        self._slope = (
+            terms * UNIT / (1 - terms * UNIT) + 2 * UNIT + 2 * KAPPA + float(np.max(np.abs(mass - 1), initial=0.0)) + terms * UNIT
+        ) * SECOND_ORDER
         self._constant = ((2 * UNIT + KAPPA) * float(np.max(np.abs(self.rewards), initial=0.0)) + TINY) * SECOND_ORDER
 
     def epsilon(self, size: float) -> float:
@@ -137,7 +139,9 @@ class Transient:
         residual = _residuals(self.first, self.indptr, self.indices, self.data, self.rewards, self.V)
         kept = residual >= -tight
         kept[self.best] = True
-        helper = Transient(self.classes, *_subset(self.first, self.indptr, self.indices, self.data, kept), np.ones(int(kept.sum())), np.zeros(self.sinks.size))
+        helper = Transient(
+            self.classes, *_subset(self.first, self.indptr, self.indices, self.data, kept), np.ones(int(kept.sum())), np.zeros(self.sinks.size)
+        )
         position = np.cumsum(kept) - 1
         helper.best = position[self.best]
         helper._postorder = self._order()

@@ -20,6 +20,7 @@ import numpy as np
 
 from mdps.errors import ModelError
 from mdps.model import MDP
+from mdps.rational import fraction, rational, rational_array
 from pgtheory.compiled import gate
 from pgtheory.policies import direct, softmax
 
@@ -47,7 +48,9 @@ class Method:
         return tuple(field.name for field in dataclasses.fields(self) if field.name != "geometry")
 
     def settings(self, mdp: MDP) -> tuple[Any, ...]:
-        """The numbers behind the fields, for this model; ModelError for one that is negative or not finite."""
+        """The numbers behind the fields, in the arithmetic of the model (floats, or rationals for `mdp.exact`).
+
+        raises ModelError: one is negative, not finite or no number"""
         return tuple(_resolved(name, getattr(self, name), mdp) for name in self.setting_names)
 
     # Parameters and policies
@@ -72,8 +75,6 @@ class Method:
         params = self._parametrisation.uniform(mdp.num_states, mdp.num_actions)
         if not mdp.is_exact:
             return params
-        from mdps.rational import rational_array
-
         return rational_array(np.vectorize(str)(params) if self.parameters == "logits" else np.full(params.shape, f"1/{mdp.num_actions}"))
 
     def step(self, state: Array, mdp: MDP) -> Array:
@@ -111,7 +112,7 @@ class Method:
         when = np.asarray(times, dtype=np.int64)
         if when.size and (when[0] < 0 or (np.diff(when) < 0).any()):
             raise ModelError("times must be increasing integers, none below 0")
-        when = gate(when)[0]
+        when = gate(when, dtype=np.int64)[0]
         records = np.empty((batch, when.size, *arrays[4].shape[1:]))
         minima = np.empty_like(records) if watch else np.empty((batch, 0, 0, 0))
 
@@ -151,14 +152,9 @@ def check_rectangular(mdp: MDP) -> None:
 def _resolved(name: str, value: Setting, mdp: MDP) -> Any:
     number = value(mdp) if callable(value) else value
     try:
-        fine = 0 <= float(_plain(number)) < np.inf
-    except (TypeError, ValueError):
-        fine = False
-    if not fine:
+        exact = rational(number)
+    except ModelError:
+        exact = None
+    if exact is None or exact < 0:
         raise ModelError(f"{name} is {number!r}; it must be a number >= 0 (or a function of the model that returns one)")
-    return number
-
-
-def _plain(number: Any) -> Any:
-    """A number that `float` understands: rationals of flint are not."""
-    return int(number.p) / int(number.q) if hasattr(number, "p") and hasattr(number, "q") else number
+    return exact if mdp.is_exact else float(fraction(exact))

@@ -202,7 +202,9 @@ def _slippery(after: Array, slip: float) -> Any:
     a = np.arange(4)
     successors = np.stack([after[:, a], after[:, (a + 1) % 4], after[:, (a + 3) % 4]], 2)
     p = np.broadcast_to(np.array([1 - 2 * slip, slip, slip]), successors.shape)
-    rows = csr_matrix((np.ascontiguousarray(p).ravel(), successors.ravel().astype(np.int32), np.arange(0, states * 12 + 1, 3)), shape=(states * 4, states))
+    rows = csr_matrix(
+        (np.ascontiguousarray(p).ravel(), successors.ravel().astype(np.int32), np.arange(0, states * 12 + 1, 3)), shape=(states * 4, states)
+    )
     rows.sum_duplicates()
     return rows
 
@@ -244,7 +246,9 @@ def forest(name: str, states: int, fire: float = 0.1, old: float = 4.0, cut: flo
     s = np.arange(states)
     row = np.concatenate([2 * s, 2 * s, 2 * s + 1])
     column = np.concatenate([0 * s, np.minimum(s + 1, states - 1), 0 * s])
-    rows = csr_matrix((np.concatenate([np.full(states, fire), np.full(states, 1 - fire), np.ones(states)]), (row, column)), shape=(2 * states, states))
+    rows = csr_matrix(
+        (np.concatenate([np.full(states, fire), np.full(states, 1 - fire), np.ones(states)]), (row, column)), shape=(2 * states, states)
+    )
     rewards = np.zeros((states, 2))
     rewards[1:, 1] = 1
     rewards[-1] = old, cut

@@ -21,6 +21,7 @@ sufficient_increase = Claim(
     domain=random_mdps(policy="interior", mu="any", rho="mu"),
     process=SoftmaxPG(step_size=q.eta),
     settings={q.eta: Between((1 - q.gamma) ** 3 / 1000, 4 * (1 - q.gamma) ** 2)},
+    horizon=60,
     trivial=0,
     forms=[
         Form("at least", q.value_increase_mu >= q.eta * (1 - q.eta / (4 * (1 - q.gamma) ** 2)) * q.gradient_norm**2),
@@ -115,7 +116,7 @@ extremes_so_far = Claim(
     domain=random_mdps(policy="interior"),
     process=SoftmaxPG(step_size=q.eta),
     settings={q.eta: Between((1 - q.gamma) ** 3 / 100, 2 * (1 - q.gamma) ** 2)},
-    horizon=200,
+    horizon=60,
     forms=[
         Form("optimal probability", q.min_optimal_probability >= q.c_inf),
         Form("mismatch", q.policy_mismatch <= q.largest_mismatch),
@@ -133,6 +134,7 @@ values_in_range = Claim(
     domain=random_mdps(policy="interior", mu="any"),
     process=NaturalPG(step_size=q.eta),
     settings={q.eta: Between(Rational(1, 100), 10**6)},
+    horizon=60,
     forms=[
         Form("most", q.state_values <= 1 / (1 - q.gamma)),
         Form("least", q.state_values >= 0),
@@ -152,6 +154,7 @@ npg_potential = Claim(
     domain=random_mdps(policy="interior", mu="any"),
     process=NaturalPG(step_size=q.eta),
     settings={q.eta: Between(Rational(1, 10), 100)},
+    horizon=60,
     forms=[
         Form("identity", equal(gap(q.rho, q.T), (q.divergence_drop + q.log_normaliser_optimal) / q.eta)),
         Form("ends", q.divergence_spent <= log(q.A), domain=random_mdps(policy="uniform", mu="any")),

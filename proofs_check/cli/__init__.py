@@ -217,6 +217,18 @@ def claims_show(
     print_claim(claim, as_json)
 
 
+@claims_app.command("tree")
+def claims_tree(
+    claim: Annotated[str, typer.Argument(metavar="ID", autocompletion=_known_ids)],
+    store: Annotated[Path | None, typer.Option(metavar="FILE", help="Verdicts from this evidence store; runs/evidence.sqlite if left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the lemmas that a claim rests on, with their verdicts."""
+    from proofs_check.cli.tree import print_tree
+
+    print_tree(claim, store, as_json)
+
+
 @claims_app.command("quantities")
 def claims_quantities(as_json: Json = False) -> None:
     """List what statements and --bound may use."""

@@ -15,6 +15,7 @@ class Budget:
     horizons      steps of the run by number of states (the last entry serves all larger models)
     largest       S * A up to which sizes are searched
     rationals     random rational instances that are certified;  certified_steps  steps of each certified run
+    long_runs     certified runs of `long_steps` steps for a statement about a method's run
     """
 
     name: str
@@ -24,15 +25,17 @@ class Budget:
     largest: int
     rationals: int
     certified_steps: int
+    long_runs: int = 0
+    long_steps: int = 0
 
     def horizon(self, states: int) -> int:
         return self.horizons[min(states, len(self.horizons)) - 1]
 
 
 BUDGETS = {
-    "quick": Budget("quick", 48, 5, (1000, 400, 150, 100), 9, 12, 25),
-    "standard": Budget("standard", 64, 30, (20_000, 2000, 600, 300), 12, 40, 100),
-    "deep": Budget("deep", 128, 120, (50_000, 8000, 2000, 1000), 16, 150, 1000),
+    "quick": Budget("quick", 48, 5, (1000, 400, 150, 100), 9, 12, 25, 1, 250),
+    "standard": Budget("standard", 64, 30, (20_000, 2000, 600, 300), 12, 40, 100, 3, 1000),
+    "deep": Budget("deep", 128, 120, (50_000, 8000, 2000, 1000), 16, 150, 1000, 3, 4000),
 }
 
 

@@ -294,10 +294,11 @@ def certify(case: Case, instances: list[Instance], steps: int) -> tuple[int, lis
     returns   (how many hold for certain, the undecided ones, a violation and its instance or None)
     """
     held, unsure = 0, list[Instance]()
+    most = FIRST_BITS if case.statement.relation == "=" else 1024  # balls never show that two numbers are equal, whatever the precision
     for instance in instances:
         try:
             horizon = certified_horizon(case, instance, steps)
-            outcome = confirm(case, instance, list(range(horizon + 1)) if case.process is not None else [0], most_bits=1024)
+            outcome = confirm(case, instance, list(range(horizon + 1)) if case.process is not None else [0], most_bits=most)
         except (ModelError, ArithmeticError, OverflowError) as error:
             outcome = Confirmation("undecided", "balls", 0, reason=str(error))
         if outcome.status == "violated":

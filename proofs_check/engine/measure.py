@@ -31,6 +31,8 @@ SMALLEST_BOUND = 1e-9
 """Bounds below this are left to exact arithmetic: a ratio to them would be rounding."""
 ROLES = {"eta": "step_size", "tau": "temperature"}
 """What a class that makes methods calls the settings."""
+LOGARITHMIC = {"divergence_drop", "divergence_spent", "log_normaliser", "log_normaliser_optimal"}
+"""Quantities that are small differences of log probabilities."""
 HISTORY_LIMIT = 2000
 """Steps up to which every single one is recorded, where a quantity asks for all of them and no running minimum serves."""
 
@@ -107,7 +109,7 @@ def compare(case: Case, context: Context, values: dict[str, Any] | None = None) 
             better = right < limit if case.statement.relation == "<=" else right > limit
             informative = (says & better).reshape(len(left), -1).any(axis=1)
     times = context.times[context.now] if case.statement.over != "instance" else context.times[:1]
-    return Measurement(times, left, right, excess, tolerance(context), ratio, informative, says.reshape(len(left), -1).any(axis=1))
+    return Measurement(times, left, right, excess, tolerance(context, logs=bool(needed(case) & LOGARITHMIC)), ratio, informative, says.reshape(len(left), -1).any(axis=1))
 
 
 def quantities_of(case: Case, context: Context) -> dict[str, Any]:
@@ -133,14 +135,18 @@ def _ratio(p: int, q: int) -> float:
     return p / q
 
 
-def tolerance(context: Context) -> Array:
-    """(B,): see the module's docstring."""
+def tolerance(context: Context, logs: bool = False) -> Array:
+    """(B,): see the module's docstring.  Differences of log probabilities (`logs`) add 60 eps max|log pi|, divided by the step size where it is below 1."""
     states, actions = context.rewards.shape[1:]
     tau = context.settings.get("tau")
     largest = np.maximum(np.abs(context.rewards).max(axis=(1, 2)), 1e-3)
     if tau is not None:  # log probabilities are of size |Q| / tau
         largest = (largest + tau * np.log(actions)) * np.maximum(1.0, 1 / tau)
-    return 1e3 * states * EPS * largest / (1 - context.discount) ** 3
+    base = 1e3 * states * EPS * largest / (1 - context.discount) ** 3
+    if not logs:
+        return base
+    deepest = np.abs(np.where(np.isfinite(context.log_policies), context.log_policies, 0.0)).max(axis=(1, 2, 3))
+    return base + 60 * EPS * deepest / np.minimum(context.settings.get("eta", 1.0), 1.0)
 
 
 def record_times(case: Case, horizon: int) -> Array:

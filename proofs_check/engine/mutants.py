@@ -33,6 +33,7 @@ TWINS = {
     "mismatch_rho_policy": "rho_over_mu", "c_inf": "min_optimal_probability", "min_optimal_probability": "c_inf",
     "advantage_under_other_visits": "advantage_under_own_visits", "policy_change_under_other_values": "advantage_under_own_visits",
     "direct_gradient": "direct_gradient_with_advantages", "softmax_gradient": "direct_gradient",
+    "direct_derivative": "softmax_derivative", "softmax_derivative": "direct_derivative", "softmax_gradient_sums": "softmax_derivative",
     "bellman_values": "next_state_values", "next_state_values": "bellman_values", "state_values": "bellman_values",
     "soft_q_gap": "log_policy_gap", "log_policy_gap": "soft_q_gap", "next_action_values": "action_values",
 }  # fmt: skip
@@ -203,8 +204,9 @@ def _of_node(node: sympy.Expr, parent: Any) -> Iterator[tuple[str, sympy.Expr]]:
                 yield f"term {_short(term)} dropped", rest
             if len(node.args) > 1:
                 yield f"sign of the term {_short(term)} flipped", rest - term
-            yield f"term {_short(term)} halved", rest + term / 2
-            yield f"term {_short(term)} doubled", rest + 2 * term
+            if term.as_coeff_Mul()[0] in (1, -1) and not term.is_number:  # else the constant is halved
+                yield f"term {_short(term)} halved", rest + term / 2
+                yield f"term {_short(term)} doubled", rest + 2 * term
     yield from _swaps(node)
 
 

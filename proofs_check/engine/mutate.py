@@ -38,16 +38,17 @@ from proofs_check.engine.verify import _Examination, replayable, resolve
 from proofs_check.expression import evaluate
 from proofs_check.instance import Batch, Instance
 from proofs_check.instances import named
-from proofs_check.quantities import quantity
 
 Array = np.ndarray
 REFUTED, IMPLIED, SURVIVED = "refuted", "implied", "survived"
 HARDER = {
-    "quick": Budget("quick, second search", 96, 30, (5000, 1500, 300), 9, 0, 0),
+    "quick": Budget("quick, second search", 96, 30, (3000, 1500, 1000), 12, 0, 0),
     "standard": Budget("standard, second search", 128, 60, (50_000, 4000, 1000, 500), 12, 0, 0),
     "deep": Budget("deep, second search", 256, 200, (100_000, 10_000, 3000, 1000), 16, 0, 0),
 }
-"""The second search for a survivor: more rounds and longer runs on few states."""
+"""The second search for a survivor: more rounds, longer runs, and MORE states than the first."""
+MORE = 2
+"""States by which the domain of the second search is wider: a factor S is only seen on enough of them."""
 ROUNDING = 1e-11
 """Relative difference within which two bounds count as equal: some thousand roundings."""
 TRIALS = 4
@@ -96,7 +97,7 @@ class Mutation:
 
 
 def mutate(
-    targets: Iterable[Any] | Any | None = None, *, budget: str = "quick", seed: int = 0, store: Any = None, fresh: bool = False, progress: Any = None,
+    targets: Iterable[Any] | Any | None = None, *, budget: str | Budget = "quick", seed: int = 0, store: Any = None, fresh: bool = False, progress: Any = None,
     harder: bool = True,
 ) -> list[Mutation]:  # fmt: skip
     """Judges every mutant of every form of the claims.
@@ -106,7 +107,7 @@ def mutate(
     store     a `proofs_check.store.Store`: a form whose content is unchanged is not done again, unless `fresh`
     raises    ModelError: unknown claim, form or budget
     """
-    limits = budgets.budget(budget)
+    limits = budget if isinstance(budget, Budget) else budgets.budget(budget)
     cases = [case for claim, form in resolve(targets) for case in _cases(claim, form)]
     lists = [mutants(case) for case in cases]
     if progress is not None:
@@ -251,7 +252,9 @@ class _Judge:
         result = exam.run(None)
         if result.verdict != v.REFUTED and self.harder:
             self.say(mutant.case, "a second, harder search")
-            second = _Examination(mutant.case, HARDER[self.budget.name], self.seed + 1, self.progress).run(None)
+            wider = mutant.case.domain if mutant.case.domain.bandit else mutant.case.domain.replace(max_states=mutant.case.domain.max_states + MORE)
+            limits = HARDER.get(self.budget.name, HARDER["quick"])
+            second = _Examination(dataclasses.replace(mutant.case, domain=wider), limits, self.seed + 1, self.progress).run(None)
             result = second if second.verdict == v.REFUTED or second.instances > result.instances else result
         if result.verdict == v.REFUTED:
             return verdict(REFUTED, result.evidence, verdict=v.as_dict(result))
@@ -298,12 +301,12 @@ class _Judge:
 
     def implied(self, case: Case, seen: list[Measurement]) -> tuple[str, str, bool]:
         """(what implies it, the evidence, whether by its factors alone); empty where nothing does."""
-        if case.statement.relation != self.case.statement.relation or case.statement.relation == "=":
+        if case.statement.relation != self.case.statement.relation:
             return "", "", False
         records = sum(int((~np.isnan(one.excess)).sum()) for one in seen)
         where = f"{records:,} records of {sum(e.batch.size for e in self.entries):,} instances"
         silent = [self.trivially(case, entry, one) for entry, one in zip(self.entries, seen, strict=True)]
-        if all(mask.all() for mask in silent):
+        if all(mask.all() for mask in silent) and case.statement.relation != "=":
             return "the trivial bound", f"never below the trivial bound on {where}", False
         for name, others, other in [("the original", self.original, self.case), *self.siblings]:
             weaker = [mask | _weaker(case.statement.relation, one, reference) for mask, one, reference in zip(silent, seen, others, strict=True)]
@@ -329,10 +332,13 @@ def _weaker(relation: str, mutant: Measurement, reference: Measurement) -> Array
     """Records at which `reference` speaks and implies the mutant: measured no larger, bound no smaller (the other way round for >=)."""
     sign = 1 if relation == "<=" else -1
     with np.errstate(all="ignore"):
-        slack = ROUNDING * (np.abs(mutant.right) + np.abs(reference.right))
-        loose = ROUNDING * (np.abs(mutant.left) + np.abs(reference.left))
+        noise = reference.tolerance[:, None, None]
+        slack = noise + ROUNDING * (np.abs(mutant.right) + np.abs(reference.right))
+        loose = noise + ROUNDING * (np.abs(mutant.left) + np.abs(reference.left))
         bound = sign * (mutant.right - reference.right) >= -slack
         measured = sign * (reference.left - mutant.left) >= -loose
+        if relation == "=":
+            bound, measured = np.abs(mutant.right - reference.right) <= slack, np.abs(mutant.left - reference.left) <= loose
     return bound & measured & ~np.isnan(reference.excess)
 
 
@@ -379,9 +385,7 @@ def weaker_by_factors(original: Case, mutant: Case) -> bool:
     t = sympy.Symbol("t")
     if bool((a.right.subs(t, 0)).has(sympy.zoo)) != bool((b.right.subs(t, 0)).has(sympy.zoo)):
         return False
-    return _positive(a.right) and _side_of_one(sympy.cancel(b.right / a.right) if not (b.right / a.right).is_Mul else b.right / a.right) == sign or (
-        _positive(sign * (b.right - a.right))
-    )
+    return (_positive(a.right) and _side_of_one(b.right / a.right) == sign) or _positive(sign * (b.right - a.right))
 
 
 def _positive(tree: sympy.Expr) -> bool:
@@ -426,4 +430,4 @@ def _form_verdict(case: Case, judged: MutantVerdict | None) -> v.FormVerdict:
     return v.FormVerdict(case.claim, judged.name, "control", judged.statement, judged.status, evidence=judged.evidence, seconds=judged.seconds)
 
 
-__all__ = ["MutantVerdict", "Mutation", "mutate", "mutation_of", "pool", "quantity", "weaker_by_factors"]
+__all__ = ["MutantVerdict", "Mutation", "mutate", "mutation_of", "pool", "weaker_by_factors"]

@@ -3,7 +3,8 @@
 At each size a population of unbounded vectors is decoded into instances of the domain (`Domain.decode`), run as one compiled batch and scored
 by log(measured/bound).  The best quarter is kept and varied: each child moves one parent's coordinates, a few or all, by a normal step whose
 size is drawn anew, or crosses two parents; a tenth of each generation is fresh.  Small sizes come first because a small counterexample is
-worth more, and because on few states a run of thousands of steps costs nothing.
+worth more, and because on few states a run of thousands of steps costs nothing.  A larger size starts with copies of the worst instances of
+smaller ones (`lifted`): states that are copies of one another are what a factor S, or a mismatch coefficient, is there for.
 
 Every instance that fails by more than rounding is handed to `on_candidate`, which shrinks and confirms it; the search ends when it returns a
 confirmed refutation.  Random numbers depend on the seed and on the names of claim, form and size only, never on the worker.
@@ -28,6 +29,9 @@ Array = np.ndarray
 ATTEMPTS = 6
 """Candidates per form that are tried in exact arithmetic before the search stops asking."""
 
+APART = 4.0
+"""How far below all others the coordinates of a move lie that leaves its block: far enough for `Domain.decode` to snap it to 0."""
+
 
 @dataclasses.dataclass
 class Found:
@@ -43,6 +47,7 @@ class Found:
     instance_horizon: int = 0
     candidates: int = 0
     refutation: Any = None
+    best: dict[tuple[int, int], Array] = dataclasses.field(default_factory=dict)  # the worst coordinates of each size
 
     def note(self, batch: Batch, seen: Measurement, horizon: int) -> None:
         """Counts a measured batch and keeps its worst instance."""
@@ -130,6 +135,9 @@ def _climb(case: Case, states: int, actions: int, budget: Budget, seed: int, fou
     size = case.domain.length(states, actions, free)
     horizon = budget.horizon(states)
     population = rng.standard_normal((budget.population, size)) * rng.choice([0.3, 1.0, 3.0], (budget.population, 1))
+    seeds = [lifted(found.best[small], *small, states, actions) for small in found.best if small[0] <= states and small[1] <= actions]
+    for k, vector in enumerate(seeds[-budget.population // 4 :]):
+        population[-1 - k] = vector
     elite, merit = np.empty((0, size)), np.empty(0)
     for _ in range(budget.generations + 1):
         batch = case.domain.decode(population, states, actions, case.settings)
@@ -142,7 +150,24 @@ def _climb(case: Case, states: int, actions: int, budget: Budget, seed: int, fou
         order = np.argsort(-merit, kind="stable")[: budget.population // 4]
         elite, merit = elite[order], merit[order]
         population = _children(rng, elite, budget.population)
+    found.best[states, actions] = elite[0]
     return None
+
+
+def lifted(vector: Array, states: int, actions: int, more_states: int, more_actions: int) -> Array:
+    """Coordinates of a larger instance made of copies: state s is a copy of state s mod `states`, in a block of its own that it does not leave
+    (the last block, where it is not whole, leads to the first), and action a of action a mod `actions`."""
+    pairs = states * actions
+    moves, pay, act, act2, first, second, rest = np.split(vector, np.cumsum([pairs * states, pairs, pairs, pairs, states, states]))
+    s, a = np.arange(more_states) % states, np.arange(more_actions) % actions
+    block = np.arange(more_states) // states
+    whole = (block + 1) * states <= more_states
+    home = np.where(whole, block, 0)
+    stays = home[:, None] == block[None, :]
+    spread = moves.reshape(states, actions, states)[s[:, None, None], a[None, :, None], s[None, None, :]]
+    spread = np.where(stays[:, None, :], spread, spread.min() - APART)
+    tables = [table.reshape(states, actions)[s[:, None], a].reshape(-1) for table in (pay, act, act2)]
+    return np.concatenate([spread.reshape(-1), *tables, first[s], second[s], rest])
 
 
 def _children(rng: np.random.Generator, elite: Array, count: int) -> Array:

@@ -77,14 +77,14 @@ class Tightness:
 
 
 def tightness(
-    targets: Iterable[Any] | Any | None = None, *, budget: str = "quick", seed: int = 0, orders: bool = True, progress: Any = None
+    targets: Iterable[Any] | Any | None = None, *, budget: str | Budget = "quick", seed: int = 0, orders: bool = True, progress: Any = None
 ) -> list[Tightness]:
     """kappa and the empirical orders of every form that bounds a number.
 
     targets   as in `verify`;  orders  whether exponents are fitted too (ten more searches for each factor)
     raises    ModelError: unknown claim, form or budget
     """
-    limits = budgets.budget(budget)
+    limits = budget if isinstance(budget, Budget) else budgets.budget(budget)
     cases = [claim.case(form) for claim, name in resolve(targets) for form in ((claim.form(name),) if name else claim.forms)]
     out = []
     if progress is not None:

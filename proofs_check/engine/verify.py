@@ -315,6 +315,8 @@ class _Examination:
             scope = self.prove()
             self.say("exact instances")
             certified = 0 if self.theirs else self.certify(self.certified_instances())
+            if self.counterexample is None and not self.theirs:
+                certified += self.certify_long()
             if self.counterexample is not None:
                 return self.refuted(found)
         return self.verdict(found, scope, certified)
@@ -390,6 +392,24 @@ class _Examination:
             self.notes.append(f"{len(unsure)} of {len(instances)} exact instances stayed undecided (equality, or balls that overlap)")
         return held
 
+    def certify_long(self) -> int:
+        """Certified runs of many steps on the smallest named models."""
+        if self.case.process is None or self.case.statement.relation == "=" or not self.budget.long_runs:
+            return 0
+        from proofs_check.engine.long import certify_long, named_instances
+
+        self.say(f"certified runs of {self.budget.long_steps:,} steps")
+        runs = certify_long(self.case, self.budget.long_steps, instances=named_instances(self.case)[: self.budget.long_runs])
+        for run in runs:
+            if run.outcome is not None and run.status == "violated":
+                self.counterexample = replayable(self.case, run.instance, run.outcome)
+                return 0
+        held = [run for run in runs if run.status == "holds"]
+        if held:
+            longest = max(run.steps for run in held)
+            self.notes.append(f"certified runs of {longest:,} steps on {', '.join(run.name for run in held)}")
+        return len(held)
+
     # Wording
 
     def verdict(self, found: Found, scope: str, certified: int) -> v.FormVerdict:
@@ -433,6 +453,7 @@ class _Examination:
             tightness = 1.0
         notes = list(dict.fromkeys([*self.notes, *fields.pop("notes", [])]))
         worst, curve = self.worst(found)
+        slack = self.slack(found, worst) if self.case.chain and self.case.kind == "statement" and verdict in v.HOLDS else None
         return v.FormVerdict(
             claim=self.case.claim,
             form=self.case.name,
@@ -446,6 +467,7 @@ class _Examination:
             notes=notes,
             worst=worst,
             curve=curve,
+            slack=slack,
             counterexample=self.counterexample,
             because=self.case.because,
             seconds=round(time.perf_counter() - self.clock, 3),
@@ -453,6 +475,24 @@ class _Examination:
             budget=self.budget.name,
             **fields,
         )
+
+    def slack(self, found: Found, worst: dict[str, Any] | None) -> dict[str, Any]:
+        """Whether the lemmas give the statement, and where its bound is loose on the worst instance found."""
+        from proofs_check.composition import CompositionError, compose_case
+        from proofs_check.slack import attribute_case
+
+        self.say("composition of the lemmas")
+        try:
+            composition = compose_case(self.case)
+        except CompositionError as error:
+            return {"composition": f"the lemmas do not give this bound: {error}", "holds": False}
+        out: dict[str, Any] = {"composition": composition.text(), "holds": True, "exact": composition.exact, "notes": list(composition.notes)}
+        if worst is None or found.instance is None or "t" not in worst or self.theirs:
+            return out
+        try:
+            return out | attribute_case(self.case, found.instance, int(worst["t"])).as_dict()
+        except ModelError as error:
+            return out | {"notes": [*out["notes"], str(error)]}
 
     def worst(self, found: Found) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """The instance that came closest to the bound (the counterexample where there is one), and both sides along its run."""

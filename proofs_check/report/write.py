@@ -168,9 +168,20 @@ def _environment() -> Any:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"figure": words.figure, "tightness": words.tightness_figure, "duration": words.duration, "bar": _bar}
+    environment.filters |= {"figure": words.figure, "tightness": words.tightness_figure, "duration": words.duration, "bar": _bar, "share": _share, "capfirst": _capfirst}
     environment.globals |= {"words": words, "style": (_HERE / "templates" / "style.css").read_text(encoding="utf-8")}
     return environment
+
+
+def _share(factor: float, whole: float) -> float:
+    """A link's share of the looseness on a logarithmic scale, in per cent: shares add up to 100."""
+    import math
+
+    return round(max(0.0, min(100.0, 100 * math.log(factor) / math.log(whole))), 2) if factor > 1 and whole > 1 else 0.0
+
+
+def _capfirst(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _bar(tightness: float | None) -> float:

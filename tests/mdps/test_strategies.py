@@ -76,6 +76,18 @@ def test_bandits_have_one_state_and_no_future(mdp):
     assert 2 <= mdp.num_actions <= 3
 
 
+@settings(max_examples=30)
+@given(strategies.finite_horizon_problems(exact=True), strategies.finite_horizon_problems(exact=False, stationary=True), strategies.labelled_models())
+def test_the_other_problem_classes(exact, floats, labelled):
+    assert exact.given_exactly
+    assert not floats.given_exactly
+    assert len({id(stage) for stage in floats.stages}) == 1
+    assert exact.horizon <= 4
+    assert labelled.label("goal").any()
+    assert labelled.mdp.given_exactly
+    assert labelled.rewards["reward"].shape == (labelled.mdp.num_pairs,)
+
+
 @pytest.mark.parametrize("discount", ["9/10", 0.9, Fraction(9, 10), st.just("9/10")])
 def test_one_discount_may_be_given(discount):
     mdp = find(strategies.mdps(discount=discount), lambda m: True, settings=REACH)
@@ -103,15 +115,18 @@ def test_awkward_cases_are_reached(case):
     assert AWKWARD[case](find(strategies.mdps(), AWKWARD[case], settings=REACH))
 
 
+@pytest.mark.slow
 def test_examples_shrink_to_the_smallest_and_simplest():
-    two = find(strategies.mdps(max_states=3), lambda m: m.num_states > 1 and np.ptp(m.rewards, axis=1).max() > 0.3 and m.discount > 0.2)
+    two = find(
+        strategies.mdps(max_states=3, max_actions=2), lambda m: m.num_states > 1 and np.ptp(m.rewards, axis=1).max() > 0.3 and m.discount > 0.2
+    )
     assert (two.num_states, two.num_actions) == (2, 2)
     assert sorted(two.pair_rewards.tolist()) == [0, 0, 0, 1]
     assert two.exact.discount == fmpq(1, 2)
     assert set(two.choices[:, 0].tolist()) == {1.0}
-    coin = find(strategies.mdps(max_states=3), lambda m: (m.choices.max(axis=1) < 0.9).any())
+    coin = find(strategies.mdps(max_states=3, max_actions=2), lambda m: (m.choices.max(axis=1) < 0.9).any())
     assert (coin.num_states, max(denominators(coin)), float(coin.pair_rewards.sum())) == (2, 2, 0.0)
-    ragged = find(strategies.mdps(max_states=3, ragged=True), lambda m: not m.is_rectangular)
+    ragged = find(strategies.mdps(max_states=3, max_actions=2, ragged=True), lambda m: not m.is_rectangular)
     assert (ragged.num_states, ragged.num_pairs) == (2, 3)
 
 

@@ -53,7 +53,7 @@ def bellman(mdp: MDP, values: np.ndarray) -> list[Fraction]:
 def test_closed_form_optimum_is_the_fixed_point_of_bellmans_equation(expression):
     mdp, values = zoo.load(expression), zoo.optimum(expression)
     if values is None:
-        assert expression in ("frozen_lake", "polytope", "forest_management(12, 40, 2, 1/100, 9/10)")
+        assert expression in ("frozen_lake", "inventory", "polytope", "forest_management(12, 40, 2, 1/100, 9/10)")
         return
     assert values.shape == (mdp.num_states,)
     assert bellman(mdp, values) == values.tolist()
@@ -191,6 +191,14 @@ def test_random_parameters_keep_the_closed_forms(length, discount):
     for name in ("chain", "domino", "lure"):
         found = zoo.entry(name)
         assert bellman(found.function(length, discount), found.optimum(length, discount)) == found.optimum(length, discount).tolist()
+
+
+def test_inventory_is_putermans():
+    """Table 3.2.1: rewards F(s + a) - order cost - holding cost, with F = 0, 6, 8, 8, and transition probabilities."""
+    mdp = zoo.inventory().exact
+    assert mdp.first_pair.tolist() == [0, 4, 7, 9, 10]
+    assert mdp.pair_rewards.tolist() == [0, -1, -2, -5, 5, 0, -3, 6, -1, 5]
+    assert mdp.choices[3].tolist() == [0, fmpq(1, 4), fmpq(1, 2), fmpq(1, 4)]
 
 
 def test_floats_are_read_as_people_write_them():

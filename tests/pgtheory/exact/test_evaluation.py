@@ -51,7 +51,9 @@ def test_occupancy_is_a_flow_that_sums_to_one_and_gives_the_value(data, mdp):
     assert (d * mdp.exact.rewards).sum() == (1 - mdp.exact.discount) * (mdp.exact.start * state_values(mdp, policy)).sum()
     arrivals = np.einsum("sa,sat->t", d, mdp.exact.transitions)
     assert list(d.sum(axis=1)) == list((1 - mdp.exact.discount) * mdp.exact.start + mdp.exact.discount * arrivals)
-    np.testing.assert_allclose(occupancy(mdp, to_float(policy)), to_float(d), rtol=0, atol=solve_tolerance(mdp.replace(rewards=mdp.pair_rewards * 0 + 1)))
+    np.testing.assert_allclose(
+        occupancy(mdp, to_float(policy)), to_float(d), rtol=0, atol=solve_tolerance(mdp.replace(rewards=mdp.pair_rewards * 0 + 1))
+    )
 
 
 @given(data=st.data(), mdp=strategies.mdps())

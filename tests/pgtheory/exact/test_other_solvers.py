@@ -33,7 +33,9 @@ UNIT = 2.0**-53
 @given(data=st.data(), count=st.integers(1, 5))
 def test_a_batch_gives_the_optimum_of_each_model(data, count):
     models = [data.draw(strategies.mdps(min_states=3, max_states=3, min_actions=2, max_actions=2)) for _ in range(count)]
-    values, q = batch_optimal(np.stack([m.transitions for m in models]), np.stack([m.rewards for m in models]), np.array([m.discount for m in models]))
+    values, q = batch_optimal(
+        np.stack([m.transitions for m in models]), np.stack([m.rewards for m in models]), np.array([m.discount for m in models])
+    )
     for mdp, v, action_values in zip(models, values, q, strict=True):
         exact = to_float(solve_exactly(mdp).values)
         # A switch is missed only where it gains less than the slack of the kernel, 4 (S + 2) u (|r| + |V|), worth 1 / (1 - gamma) of it.

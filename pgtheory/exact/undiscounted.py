@@ -110,7 +110,9 @@ def total_reward(
         free = usable & (paid == 0)
     component, inside = graph.end_components(free & finite[graph.owner] & usable)
     inner = finite & ~goal
-    small = quotient(graph, inner, component, inside, usable, np.zeros(mdp.num_states, dtype=np.int64), 1, np.full(int(component.max(initial=-1)) + 1, -1))
+    small = quotient(
+        graph, inner, component, inside, usable, np.zeros(mdp.num_states, dtype=np.int64), 1, np.full(int(component.max(initial=-1)) + 1, -1)
+    )
     proper = bool(most > 0 or every.all())
     problem = _Problem(mdp, graph, small, sign * paid, np.zeros(1), sign, component, inside, proper, "total reward", rewards)
     if exact:
@@ -166,9 +168,7 @@ class _Problem:
         owner = np.repeat(np.arange(core.classes), np.diff(core.first))
         goal = np.arange(width) >= core.classes
         choice = np.zeros(width, dtype=np.int64)
-        reached = steer(
-            choice, goal, np.ones(owner.size, dtype=np.bool_), owner, first, back.indptr.astype(np.int64), back.indices.astype(np.int64)
-        )
+        reached = steer(choice, goal, np.ones(owner.size, dtype=np.bool_), owner, first, back.indptr.astype(np.int64), back.indices.astype(np.int64))
         assert reached.all(), "every class of the quotient reaches a sink"
         core.best = core.first[:-1] + choice[: core.classes]
 
@@ -212,7 +212,9 @@ class _Problem:
         from pgtheory.exact.rational import exact_transient
 
         core = self.float_solution()
-        values, best, rounds = exact_transient(self.mdp, self.small, core.best, self.sinks, self.sign, self.given_rewards, self.name == "total reward")
+        values, best, rounds = exact_transient(
+            self.mdp, self.small, core.best, self.sinks, self.sign, self.given_rewards, self.name == "total reward"
+        )
         out = values[self.small.group]
         if infinite is not None and infinite.any():
             out = out.copy()

@@ -101,7 +101,7 @@ def test_reachability_is_the_best_of_all_deterministic_policies(data, mdp, direc
     assert found.error <= 1e-6
     exact = reachability(mdp, targets, direction, exact=True)
     assert [fraction(v) for v in exact.values] == answers
-    attained = list(enumerate_policies(restricted(mdp, found.actions), targets, None))[0]
+    attained = next(iter(enumerate_policies(restricted(mdp, found.actions), targets, None)))
     assert attained == answers, "the policy handed back attains the optimum, end components notwithstanding"
 
 
@@ -113,7 +113,12 @@ def restricted(mdp: MDP, actions: np.ndarray) -> MDP:
 
 
 @settings(max_examples=150)
-@given(data=st.data(), mdp=strategies.mdps(max_states=4, max_actions=2, ragged=True), direction=st.sampled_from(("max", "min")), sign=st.sampled_from((1, -1)))
+@given(
+    data=st.data(),
+    mdp=strategies.mdps(max_states=4, max_actions=2, ragged=True),
+    direction=st.sampled_from(("max", "min")),
+    sign=st.sampled_from((1, -1)),
+)
 def test_total_reward_is_the_best_of_all_deterministic_policies(data, mdp, direction, sign):
     targets = data.draw(target_masks(mdp))
     rewards = [sign * fraction(r) for r in mdp.exact.pair_rewards]

@@ -1,0 +1,36 @@
+"""Long certified runs: a thousand steps enclosed in balls, and a false bound caught on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from mdps.errors import ModelError
+from proofs_check.catalogue import get_claim
+from proofs_check.engine.long import certify_long, judged_times, named_instances
+
+
+def _case(identifier: str, form: str, **changes):
+    claim = get_claim(identifier)
+    return dataclasses.replace(claim.case(claim.form(form)), **changes)
+
+
+@pytest.mark.parametrize(("identifier", "form"), [("softmax-mdp-one-over-t", "derived"), ("npg-one-over-T", "rate"), ("softmax-one-over-t-lower-bound", "bandit")])
+def test_a_rate_is_certified_for_a_thousand_steps(identifier, form):
+    case = _case(identifier, form)
+    (run,) = certify_long(case, 1000, instances=named_instances(case)[:1])
+    assert run.status == "holds" and run.steps == 1000 and run.ratio is not None and run.ratio <= 1
+
+
+def test_a_false_rate_is_caught():
+    claim = get_claim("softmax-mdp-one-over-t").replace(form="derived", bound="1/(100*t)")
+    (run,) = certify_long(claim.cases()[0], 200, instances=named_instances(claim.cases()[0])[:1])
+    assert run.status == "violated" and run.outcome is not None and run.outcome.t is not None
+
+
+def test_pairs_are_judged_within_the_run_and_statements_without_a_run_are_refused():
+    assert judged_times(_case("npg-one-over-T", "ascent"), 50, every=True) == list(range(50))
+    assert judged_times(_case("npg-one-over-T", "rate"), 50, every=False)[-1] == 50
+    with pytest.raises(ModelError, match="no statement about a run"):
+        certify_long(_case("performance-difference", "visits of the new policy"))
