@@ -31,14 +31,22 @@ _HOME = {
     "action_values": "pgtheory.exact",
     "advantages": "pgtheory.exact",
     "batch_optimal": "pgtheory.exact",
+    "certify": "pgtheory.exact",
+    "check_certificate": "pgtheory.exact",
     "occupancy": "pgtheory.exact",
+    "reachability": "pgtheory.exact",
     "solve": "pgtheory.exact",
+    "solve_average": "pgtheory.exact",
+    "solve_average_exactly": "pgtheory.exact",
     "solve_exactly": "pgtheory.exact",
+    "solve_finite_horizon": "pgtheory.exact",
+    "solve_game": "pgtheory.exact",
     "state_occupancy": "pgtheory.exact",
     "state_values": "pgtheory.exact",
+    "total_reward": "pgtheory.exact",
 }
 _MODULES = ("arithmetic", "exact", "policies", "policy_gradient")
-__all__ = [*_HOME, *_MODULES]  # noqa: PLE0604
+__all__ = [*_HOME, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:

@@ -135,9 +135,10 @@ def system(policy, transitions, rewards, discount):
         paid = policy[s, 0] * rewards[s, 0]
         a = 1
         while a + 1 < num_actions:
-            weight, probability, weight2, probability2 = -discount * policy[s, a], transitions[s, a], -discount * policy[s, a + 1], transitions[s, a + 1]
+            weight, probability = -discount * policy[s, a], transitions[s, a]
+            second_weight, second = -discount * policy[s, a + 1], transitions[s, a + 1]
             for t in range(num_states):
-                row[t] += weight * probability[t] + weight2 * probability2[t]
+                row[t] += weight * probability[t] + second_weight * second[t]
             paid += policy[s, a] * rewards[s, a] + policy[s, a + 1] * rewards[s, a + 1]
             a += 2
         if a < num_actions:
@@ -243,7 +244,8 @@ def policy_values_and_visits(policy, transitions, rewards, discount, start):
 def project_simplex(rows):
     """Euclidean projection of each row on the simplex: max(x - level, 0), the level found without sorting.
 
-    Start with all entries; entries at or below the level (their sum - 1) / count are 0 in the projection: drop them, until none is dropped (Michelot, 1986)."""
+    Start with all entries; those at or below the level (their sum - 1) / count are 0 in the projection: drop them, until none is dropped
+    (Michelot, 1986)."""
     out = np.empty_like(rows)
     num_actions = rows.shape[1]
     for s in range(rows.shape[0]):

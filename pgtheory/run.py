@@ -49,7 +49,8 @@ class Trajectory:
         return self.times.size
 
     def __repr__(self) -> str:
-        return f"Trajectory({getattr(self.method, 'name', type(self.method).__name__)} on {self.mdp}, {len(self)} records up to t = {self.times[-1]:,})"
+        name = getattr(self.method, "name", type(self.method).__name__)
+        return f"Trajectory({name} on {self.mdp}, {len(self)} records up to t = {self.times[-1]:,})"
 
     @functools.cached_property
     def values(self) -> Array:
@@ -150,8 +151,8 @@ def run_batch(
         threads=threads,
     )
     assert minima is not None
+    _check_finite(records, times, method)
     policies = method.policy_of(records)
-    _check_finite(policies, times, method)
     rows = zip(models, mu, records, policies, minima, strict=True)
     return [Trajectory(mdp, method, rho, times, parameters, policy, low) for mdp, rho, parameters, policy, low in rows]
 
@@ -216,10 +217,10 @@ def _distribution(values: Any, mdp: MDP) -> Array:
     return mdp.start if values is mdp.start else mdp.replace(start=values).float.start
 
 
-def _check_finite(policies: Array, times: Array, method: Any) -> None:
-    if not np.isfinite(policies).all():
-        _, r, s, a = np.argwhere(~np.isfinite(policies))[0]
-        raise ModelError(f"{method.name}: the policy of state {s}, action {a} is not finite by iteration {times[r]}; the step size is too large for float64")
+def _check_finite(records: Array, times: Array, method: Any) -> None:
+    if not np.isfinite(records).all():
+        _, r, s, a = np.argwhere(~np.isfinite(records))[0]
+        raise ModelError(f"{method.name}: state {s}, action {a} is not finite by iteration {times[r]}; the step size is too large for float64")
 
 
 def _stack(arrays: list[Array]) -> Array:

@@ -23,7 +23,7 @@ from proofs_check.statement import Statement
 
 ENGINE_VERSION = 1
 """Raised when the engine changes so that older evidence no longer counts."""
-FORM_FIELDS = ("domain", "process", "settings", "trivial", "where", "horizon", "symbolic", "instances")
+FORM_FIELDS = ("domain", "process", "settings", "trivial", "where", "horizon", "symbolic", "boxes", "instances")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Form:
     where: tuple[tuple[Any, Any], ...] | None = None
     horizon: int | None = None
     symbolic: tuple[tuple[int, int], ...] | None = None
+    boxes: tuple[tuple[int, int, Any], ...] | None = None  # (S, A, discount): proved by branch and bound over all instances of that class
     instances: tuple[Any, ...] | None = None
     departs: str = ""
 
@@ -88,6 +89,7 @@ class Case:
     instances: tuple[Any, ...]
     because: str = ""
     chain: tuple[Any, ...] = ()
+    boxes: tuple[tuple[int, int, Any], ...] = ()
 
     def canonical(self) -> str:
         """The content that evidence depends on, as text; titles and prose do not count."""
@@ -95,7 +97,7 @@ class Case:
         where = [(str(a), str(b)) for a, b in self.where]
         process = (self.process, _source_of(self.process))
         parts = (self.claim, self.name, self.kind, self.statement.text(), self.domain, process, settings, self.trivial, where)
-        return repr((*parts, self.horizon, self.symbolic, [getattr(i, "__name__", str(i)) for i in self.instances]))
+        return repr((*parts, self.horizon, self.symbolic, self.boxes, [getattr(i, "__name__", str(i)) for i in self.instances]))
 
     def digest(self) -> str:
         from pgtheory.compiled import source_digest
@@ -145,6 +147,7 @@ class Claim:
     where: tuple[tuple[Any, Any], ...] = ()
     horizon: int | None = None
     symbolic: tuple[tuple[int, int], ...] = ()
+    boxes: tuple[tuple[int, int, Any], ...] = ()
     instances: tuple[Any, ...] = ()
     family: str = "exact"
     kind: str = "upper"  # upper, lower, equal

@@ -9,8 +9,10 @@ A claim's `chain` says, for a form, which rules make it of which lemmas, in orde
         under("change-of-measure:gap"),                                          gap(rho) <= |rho/mu| gap(mu)
     )}
 
-`compose` carries this out on the statements as they stand in the catalogue and compares what comes out with the theorem's statement: equal as functions,
-or stronger by a factor that it reports.  It fails where a lemma bounds the wrong side, where a bound does not move in the needed direction, where a rule's
+`compose` carries this out on the statements as they stand in the catalogue and compares what comes out with the theorem's statement: equal as
+functions,
+or stronger by a factor that it reports.  It fails where a lemma bounds the wrong side, where a bound does not move in the needed direction, where a
+rule's
 hypothesis does not have its form, or where a lemma speaks of other instances or another method than the theorem.  The rules are proved in
 `proofs_check.rules`; a lemma's own truth is another matter, and its own claim.
 """
@@ -391,7 +393,9 @@ def _beyond(case: Case, theorem: Domain, start: str) -> list[str]:
     out = []
     if lemma.bandit and not theorem.bandit:
         out.append("a bandit")
-    if lemma.rewards is not None and (theorem.rewards is None or not (lemma.rewards[0] <= theorem.rewards[0] and theorem.rewards[1] <= lemma.rewards[1])):
+    if lemma.rewards is not None and (
+        theorem.rewards is None or not (lemma.rewards[0] <= theorem.rewards[0] and theorem.rewards[1] <= lemma.rewards[1])
+    ):
         out.append(f"rewards in [{lemma.rewards[0]}, {lemma.rewards[1]}]")
     if lemma.policy not in wide[theorem.policy]:
         out.append(f"a policy that is {lemma.policy}")

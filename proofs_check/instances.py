@@ -24,7 +24,23 @@ from proofs_check.quantities import parse
 
 Array = np.ndarray
 BANDITS = ("arms([1, 0])", "arms([1, 9/10, 1/10])", "arms([1, 99/100, 0])", "arms([0, 1, 1])", "arms([1/2])")
-SMALL = ("loop(1/2)", "loop(9/10)", "loop(19/20)", "loop(49/50)", "loop(99/100)", "chain(1, 9/10)", "chain(3, 9/10)", "domino(1, 9/10)", "polytope(9/10)")
+MANY = ("arms([1" + ", 0" * 63 + "])",)
+"""One good arm among 64: what a factor A or log A is there for."""
+COPIES = ("8 * arms([1, 0])", "24 * arms([1, 0])")
+"""States that are copies of one bandit, with the start spread over them: what a factor S is there for."""
+LONG = ("domino(20, 99/100)", "domino(60, 99/100)")
+"""Optimality travels one state an improvement: what one more power of 1/(1-gamma) or of 1/t is there for."""
+SMALL = (
+    "loop(1/2)",
+    "loop(9/10)",
+    "loop(19/20)",
+    "loop(49/50)",
+    "loop(99/100)",
+    "chain(1, 9/10)",
+    "chain(3, 9/10)",
+    "domino(1, 9/10)",
+    "polytope(9/10)",
+)
 HARD = ("domino(3, 9/10)", "domino(8, 9/10)", "domino(8, 3/10)", "chain(6, 9/10)")
 REAL = ("river_swim(6)", "machine_replacement()", "forest_management(5)", "gridworld(3, 3)", "frozen_lake(4)")
 LARGE = ("frozen_lake(8)", "cliff_walking()")
@@ -34,10 +50,27 @@ OFTEN = Fraction(1, 10)
 
 def named(case: Case) -> Iterator[Instance]:
     """The case's named instances, exact, with everything it quantifies over."""
+    for expression in case.instances:
+        yield from dressed(case, model_of(expression))
+
+
+def model_of(expression: str) -> MDP:
+    """The model of a zoo expression; "8 * arms([1, 0])" is eight copies of one beside each other, the start spread evenly over them."""
     from mdps import zoo
 
-    for expression in case.instances:
-        yield from dressed(case, zoo.load(expression))
+    times, star, one = expression.partition(" * ")
+    return copies(zoo.load(one), int(times)) if star and times.isdigit() else zoo.load(expression)
+
+
+def copies(model: MDP, times: int) -> MDP:
+    """`times` copies of a rectangular model that never lead into one another."""
+    states, actions = model.num_states, model.num_actions
+    transitions = rational_array(np.zeros((times * states, actions, times * states), dtype=int).tolist())
+    for k in range(times):
+        block = slice(k * states, (k + 1) * states)
+        transitions[block, :, block] = model.exact.transitions
+    rewards, start = np.tile(model.exact.rewards, (times, 1)), np.tile(model.exact.start, times) / rational(times)
+    return MDP(transitions, rewards, model.exact.discount, start, name=f"{times} copies of {model.name}")
 
 
 def dressed(case: Case, model: MDP, limit: int | None = None) -> Iterator[Instance]:

@@ -48,7 +48,9 @@ class Rule:
 RULES: dict[str, Rule] = {}
 
 
-def _rule(name: str, hypothesis: str, conclusion: str, trial: Callable[[np.random.Generator], bool]) -> Callable[[Callable[[], Facts]], Callable[[], Facts]]:
+def _rule(
+    name: str, hypothesis: str, conclusion: str, trial: Callable[[np.random.Generator], bool]
+) -> Callable[[Callable[[], Facts]], Callable[[], Facts]]:
     def register(facts: Callable[[], Facts]) -> Callable[[], Facts]:
         RULES[name] = Rule(name, hypothesis, conclusion, facts, trial)
         return facts
@@ -162,7 +164,11 @@ def contraction() -> Facts:
     q, a, t, s, b = _positive("q a t s b")
     return [
         ("q q^t a_0 = q^(t+1) a_0", sympy.powsimp(q * q**t * a - q ** (t + 1) * a), "zero"),
-        ("q (q^t a_0 + b s) + b = q^(t+1) a_0 + b (1 + q s)", sympy.powsimp(sympy.expand(q * (q**t * a + b * s) + b - q ** (t + 1) * a - b * (1 + q * s))), "zero"),
+        (
+            "q (q^t a_0 + b s) + b = q^(t+1) a_0 + b (1 + q s)",
+            sympy.powsimp(sympy.expand(q * (q**t * a + b * s) + b - q ** (t + 1) * a - b * (1 + q * s))),
+            "zero",
+        ),
     ]
 
 

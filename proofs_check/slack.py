@@ -12,7 +12,8 @@ are all evaluated along the run; F is the last lemma ("under"; without one F(x) 
     telescoping         B_j = (1/t) sum_k P_j(k), and B_0 = a_t: the difference is monotonicity
     no recursion        B_j = P_j(t)
 
-A link's factor is the quotient of neighbours (at least 1 where the lemma holds), so that the product is bound/measured by construction up to rounding;
+A link's factor is the quotient of neighbours (at least 1 where the lemma holds), so that the product is bound/measured by construction up to
+rounding;
 that the last B is the theorem's own bound is the composition, and is tested.
 """
 
@@ -29,7 +30,7 @@ from mdps.errors import ModelError
 from proofs_check.claim import Case
 from proofs_check.composition import DIFFERENCES, RECURSIONS, Composition, Stage, compose_case, lemma_statement
 from proofs_check.context import Context
-from proofs_check.engine.measure import compare, trajectory
+from proofs_check.engine.measure import compare, tolerance, trajectory
 from proofs_check.expression import evaluate
 from proofs_check.instance import Batch, Instance
 from proofs_check.quantities import quantity
@@ -105,6 +106,10 @@ def attribute_case(case: Case, instance: Instance, t: int) -> Slack:
         values, quotient = [measured, *values, bound], lambda a, b: a / b
     else:
         values, quotient = [measured, *values, bound], lambda a, b: b / a
+    if abs(measured) < float(tolerance(context)[0]):
+        raise ModelError(
+            f"{case.claim}:{case.name} at t = {t}: {measured:.3g} is 0 or no number that float64 can tell from 0, so its looseness is not known"
+        )
     if not all(math.isfinite(x) and x > 0 for x in values):
         raise ModelError(f"{case.claim}:{case.name} at t = {t}: a side is 0 or no number, so there is no looseness to take apart")
     named = [*run.names, ("the statement", "what the theorem gives away against its own chain" if not composition.exact else "")]

@@ -14,7 +14,6 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-
 UNPUBLISHED = "unpublished"
 """The key of a claim that is stated here and in no paper."""
 

@@ -1,6 +1,7 @@
 """Average reward: the gain g*(s) = sup over policies of lim (1/T) E sum_{t < T} r(s_t, a_t), with proved bounds.
 
-**Span bounds.**  For any W let d = TW - W with the undiscounted T.  T is monotone and T(W + c) = TW + c, so W + n min d <= T^n W <= W + n max d, hence
+**Span bounds.**  For any W let d = TW - W with the undiscounted T.  T is monotone and T(W + c) = TW + c, so W + n min d <= T^n W <= W + n
+max d, hence
 
     min d <= g*(s) <= max d        in every state                  (Odoni 1969)
 
@@ -9,7 +10,8 @@ reached from every other).  A damped sweep W <- W + tau (t - W), tau < 1, keeps 
 
 **Any model.**  Every policy ends in an end component, so the model is cut into its maximal end components (graph.py); the gain of each is enclosed by
 relative value iteration; and g* is the best expected gain of the component in which one decides to stay: a transient problem whose sinks pay
-those gains, monotone in them (transient.py).  One component that everything can reach is the unichain case and needs one relative value iteration only.
+those gains, monotone in them (transient.py).  One component that everything can reach is the unichain case and needs one relative value
+iteration only.
 
 **Policies in between.**  As in modified policy iteration the next W is found by sweeps of the greedy policy, or from its gain and bias
 
@@ -17,7 +19,8 @@ those gains, monotone in them (transient.py).  One component that everything can
 
 by sparse LU when the sweeps contract slowly.  No bound rests on that.
 
-**Rationals.**  `solve_average_exactly` runs Howard's multichain policy iteration (Puterman 2005, section 9.2) without rounding; it ends at (g, h) with
+**Rationals.**  `solve_average_exactly` runs Howard's multichain policy iteration (Puterman 2005, section 9.2) without rounding; it ends at
+(g, h) with
 g >= P_a g for all actions and g + h >= r_a + P_a h for those with equality in the first, which proves that g is the optimal gain.
 """
 
@@ -66,7 +69,8 @@ class AverageSolution:
         return table
 
     def __repr__(self) -> str:
-        return f"AverageSolution({self.gain.size} states, {self.method}, {self.iterations} iterations, error <= {self.error:.2g}, stopped: {self.stopped})"
+        known = f"{self.iterations} iterations, error <= {self.error:.2g}, stopped: {self.stopped}"
+        return f"AverageSolution({self.gain.size} states, {self.method}, {known})"
 
 
 def solve_average(mdp: MDP, tol: float = 1e-8, *, limit: int = LIMIT, on_limit: str = "raise") -> AverageSolution:
@@ -92,7 +96,8 @@ def solve_average(mdp: MDP, tol: float = 1e-8, *, limit: int = LIMIT, on_limit: 
     if found.error <= tol or on_limit == "return":
         return found
     raise NotConverged(
-        f"the gain is known to {found.error:.1e}, not {tol:g}, after {found.iterations:,} sweeps; the bounds so far hold: error.solution.lower, .upper",
+        f"the gain is known to {found.error:.1e}, not {tol:g}, after {found.iterations:,} sweeps.\n"
+        "  The bounds so far hold: error.solution.lower, .upper",
         found,
     )
 
@@ -111,7 +116,7 @@ def _relative(mdp: MDP, tol: float, limit: int) -> AverageSolution:
         # Rounding as in the discounted case with gamma = 1; the difference t - W adds one more.
         epsilon = rows.allowed.epsilon(size) + 2.0**-53 * max(abs(low), abs(high))
         slack = 2 * epsilon
-        better = high - low < 0.9 * (best_high - best_low)
+        better = high - low + 2 * epsilon < 0.9 * (best_high - best_low)
         stalled = 0 if better else stalled + 1
         if high - low + 2 * epsilon <= best_high - best_low:
             kept[:] = rows.best

@@ -3,7 +3,8 @@
     V_H = terminal values,        V_t(s) = max_a r_t(s, a) + gamma sum_s' P_t(s' | s, a) V_{t+1}(s'),        t = H - 1, ..., 0
 
 There is nothing to converge: H sweeps give the optimum.  In floats stage t inherits the error of stage t + 1, times gamma, and adds that of one
-sweep (bounds.py): e_t <= gamma e_{t+1} + epsilon(max|V_{t+1}| + e_{t+1}), so  V_t - e_t <= V_t* <= V_t + e_t  with e_t added up, outwards.  With exact=True
+sweep (bounds.py): e_t <= gamma e_{t+1} + epsilon(max|V_{t+1}| + e_{t+1}), so  V_t - e_t <= V_t* <= V_t + e_t  with e_t added up, outwards.
+ With exact=True
 every stage is computed in rationals.
 
 The discount of an `MDP` is below 1; `discount=1` (the default) counts all stages alike.  Source: Puterman (2005), chapter 4.

@@ -6,10 +6,12 @@
 
     t + gamma / (1 - gamma) min(t - W)  <=  V*  <=  t + gamma / (1 - gamma) max(t - W),         t = TW.
 
-**Matrix games.**  A simplex method finds mixed strategies x, y; whatever they are, min_b (x M)_b <= val M <= max_a (M y)_a.  The lower end replaces t in the lower
+**Matrix games.**  A simplex method finds mixed strategies x, y; whatever they are, min_b (x M)_b <= val M <= max_a (M y)_a.  The lower end
+replaces t in the lower
 bound, the upper end in the upper bound, each widened by the rounding of its computation, so no bound rests on the simplex method.
 
-**Iteration.**  The next W is the value of the strategy pair (x, y) held fixed (Pollatschek & Avi-Itzhak 1969), which converges in a few rounds where it
+**Iteration.**  The next W is the value of the strategy pair (x, y) held fixed (Pollatschek & Avi-Itzhak 1969), which converges in a few
+rounds where it
 converges; where the span of t - W does not shrink by half, the plain sweep W = t, which always does in the end.
 """
 

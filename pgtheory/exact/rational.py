@@ -212,7 +212,8 @@ def _over_common_denominator(values: list[Any]) -> tuple[list[Any], Any]:
 
 
 def exact_transient(mdp: MDP, small: Any, best: Array, sinks: Array, sign: int, rewards: Any, paying: bool) -> tuple[Array, Array, int]:
-    """Rational policy iteration on a transient problem (graph.Quotient) from rows that reach the sinks; (values on classes and sinks, rows, rounds)."""
+    """Rational policy iteration on a transient problem (graph.Quotient) from rows that reach the sinks; (values on classes and sinks,
+    rows, rounds)."""
     from flint import fmpq
 
     from mdps.rational import rational, simplest_array

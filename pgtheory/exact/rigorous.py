@@ -7,8 +7,10 @@ For any vector V of exact numbers, with d = TV - V computed in balls (`flint.arb
 (MacQueen 1966).  The ball of d contains the true d, so its outer ends give bounds that hold in exact arithmetic.  Nothing about how V was found
 is trusted.
 
-**Refinement.**  A float V carries the error u |V| of its own representation, hence a residual that no float can bring below u |V| and an error bound of
-u |V| / (1 - gamma).  `refine` therefore keeps V as an exact sum of floats: it solves (I - gamma P_pi) e = d_pi in floats for the correction e and adds it
+**Refinement.**  A float V carries the error u |V| of its own representation, hence a residual that no float can bring below u |V| and an
+error bound of
+u |V| / (1 - gamma).  `refine` therefore keeps V as an exact sum of floats: it solves (I - gamma P_pi) e = d_pi in floats for the
+correction e and adds it
 exactly.  Each round multiplies the error by about u / (1 - gamma), so two or three rounds reach the spacing of floats near V, which is the
 least half width that float bounds can have.
 """

@@ -7,7 +7,8 @@
     x_k = r_k + P_k V - V(x)      (Bellman residual, at most 0 for a solved problem),          y_k = h(x) - P_k h.
 
 If c >= 0 satisfies  c y_k >= x_k  for all rows, then U = V + c h has  U >= r_k + P_k U  for all rows, so U bounds the value of every policy that
-reaches the sinks (and of every policy at all if r >= 0).  If c satisfies  c y_k >= -x_k  on the rows of the greedy policy, that policy is worth at least
+reaches the sinks (and of every policy at all if r >= 0).  If c satisfies  c y_k >= -x_k  on the rows of the greedy policy, that policy is
+worth at least
 V - c h, provided that it reaches the sinks, which y_k > 0 on its rows proves (h falls by a positive amount each step, so steps are finite in
 expectation).  With h the expected number of steps this is the residual bound of the discounted case in a weighted norm; the sizes of h are what
 1 / (1 - gamma) was.  It asks nothing of the method that found V and h.
@@ -18,10 +19,12 @@ expectation).  With h the expected number of steps this is the residual bound of
 Where no such h is found and nothing is paid on the way, the bounds come from interval iteration (Haddad & Monmege 2018): V between the least and
 the largest sink value is kept on both sides by Bellman sweeps that are rounded outwards.
 
-**Rounding.**  x_k and y_k are floats with an error of at most  epsilon(w) = ((n + 2) u + 2 kappa + defect) w + (2 u + kappa) R  (bounds.py); the inequalities are tested
+**Rounding.**  x_k and y_k are floats with an error of at most  epsilon(w) = ((n + 2) u + 2 kappa + defect) w + (2 u + kappa) R
+(bounds.py); the inequalities are tested
 with that much to spare, and the final sums are rounded outwards.  So the bounds hold for `mdp.exact`.
 
-**Method.**  Policy iteration from a policy that reaches the sinks: evaluation by Gauss-Seidel in the order of a depth-first search (successors first, so
+**Method.**  Policy iteration from a policy that reaches the sinks: evaluation by Gauss-Seidel in the order of a depth-first search
+(successors first, so
 that parts without cycles are exact after one sweep), then by sparse LU for few classes, BiCGSTAB for many; switches only where the gain exceeds the
 rounding, so ties do not cycle.
 """

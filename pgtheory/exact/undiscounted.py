@@ -3,10 +3,12 @@
     reachability     sup / inf over policies of  Pr(some s_t in targets)                      (while staying in `through`, if given)
     total_reward     sup / inf over policies of  E sum r(s_t, a_t)  until the target is reached
 
-With discount 1 the Bellman equation has many solutions where a policy can stay for ever without reward (an *end component*: a loop from which the target
+With discount 1 the Bellman equation has many solutions where a policy can stay for ever without reward (an *end component*: a loop from
+which the target
 can be avoided), and value iteration converges to one that depends on its start.  So the graph is dealt with first (graph.py):
 
-    max reachability   0 where no policy reaches the target; 1 where some policy reaches it surely; elsewhere every maximal end component becomes one state
+    max reachability   0 where no policy reaches the target; 1 where some policy reaches it surely; elsewhere every maximal end component
+    becomes one state
     min reachability   0 where some policy avoids the target for ever; 1 where none can miss it; no end component is left elsewhere
     max total (r >= 0) infinite where some policy may fail to reach the target; elsewhere every policy reaches it
     min total (r >= 0) infinite where no policy reaches it surely; end components of reward 0 become one state each; others cost infinitely much
@@ -84,7 +86,8 @@ def total_reward(
     targets    (S,) booleans, or a list of states; what happens in them and afterwards is not counted
     rewards    (S, A) or (pairs,) instead of the model's own
     tol        |values - V*| <= tol where V* is finite, proved by the bounds
-    returns    values may be inf (max with r >= 0: some policy may fail to reach the target; min with r >= 0: none reaches it surely) or -inf (mirrored)
+    returns    values may be inf (max with r >= 0: some policy may fail to reach the target; min with r >= 0: none reaches it surely) or
+    -inf (mirrored)
     raises     ModelError: rewards of both signs where some policy can avoid the target for ever (the sum need not exist): names a state
     """
     goal, maximise = _mask(mdp, targets, "targets"), _direction(direction)

@@ -5,16 +5,16 @@ iterate x_t is kept as an exact centre c_t and a radius e_t with |x_t - c_t| <= 
 
     c_{t+1} = middle of F(c_t) in balls,        e_{t+1} = Lip e_t + |F(c_t) - c_{t+1}|
 
-where Lip bounds the Lipschitz constant of the step F on a convex set that holds x_t and c_t (`Method.lipschitz`).  The price is log2(Lip) bits a step.
-A constant that holds everywhere is taken where the whole run then needs few bits; otherwise Lip is evaluated around each centre, at 64 bits.
+where Lip bounds the Lipschitz constant of the step F on a convex set that holds x_t and c_t (`Method.lipschitz`).  The price is log2(Lip) bits a
+step. A constant that holds everywhere is taken where the whole run then needs few bits; otherwise Lip is evaluated around each centre, at 64 bits.
 
-A run whose radius outgrows `accuracy` is repeated with more bits.  Parameters that are policies keep centres that are policies: fixed-point numbers, row
-sums exactly 1, since the Lipschitz constants hold between policies.  A method with a rational step and no Lipschitz constant (policy iteration) runs in
-exact rationals, and any other method without one in plain balls.
-"""
+A run whose radius outgrows `accuracy` is repeated with more bits.  Parameters that are policies keep centres that are policies: fixed-point
+numbers, row sums exactly 1, since the Lipschitz constants hold between policies.  A method with a rational step and no Lipschitz constant (policy
+iteration) runs in exact rationals, and any other method without one in plain balls."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -65,7 +65,7 @@ def certified_run(
     model = mdp.exact
     check_rectangular(model)
     when = [int(t) for t in times]
-    if any(t < 0 for t in when) or any(b < a for a, b in zip(when, when[1:], strict=False)):
+    if any(t < 0 for t in when) or any(b < a for a, b in itertools.pairwise(when)):
         raise ModelError("times must be increasing integers, none below 0")
     mu = model.start if start is None else rational_array(start)
     problem = (model.transitions, model.rewards, model.discount, mu)
@@ -120,7 +120,9 @@ def _log2(x: Any) -> float:
         return float(arb(x if isinstance(x, (arb, fmpq)) else rational(x)).log() / arb(2).log())
 
 
-def _attempt(bound: _Bound | None, method: Method, problem: Any, settings: Any, initial: Any, times: list[int], bits: int, accuracy: Any, on_progress: Any) -> Any:
+def _attempt(
+    bound: _Bound | None, method: Method, problem: Any, settings: Any, initial: Any, times: list[int], bits: int, accuracy: Any, on_progress: Any
+) -> Any:
     """(iterations done, None) where the radius outgrew the accuracy, else (last, enclosures)."""
     with precision(bits):
         limit = arb(accuracy if isinstance(accuracy, (arb, fmpq)) else rational(accuracy))

@@ -5,10 +5,9 @@
 that is pi_+ proportional to pi^(1 - eta tau / (1 - gamma)) exp(eta Q_tau / (1 - gamma)).  At eta = (1 - gamma) / tau it is soft policy iteration.
 Cen, Cheng, Chen, Wei, Chi (2022), equation (18).
 
-The step is Lipschitz in the sup norm of the logits, with |1 - eta tau / (1 - gamma)| + eta gamma / (1 - gamma)^2 max_s E_pi|A_tau| on a convex set, where
-A_tau = Q_tau - tau log pi - V_tau: for a direction u the policy moves by pi (u - E_pi u), the term -tau d(log pi) has mean 0, so V_tau moves by
-(I - gamma P_pi)^-1 E_pi[u A_tau], and Q_tau by gamma P times that.
-"""
+The step is Lipschitz in the sup norm of the logits, with |1 - eta tau / (1 - gamma)| + eta gamma / (1 - gamma)^2 max_s E_pi|A_tau| on a convex set,
+where A_tau = Q_tau - tau log pi - V_tau: for a direction u the policy moves by pi (u - E_pi u), the term -tau d(log pi) has mean 0, so V_tau moves
+by (I - gamma P_pi)^-1 E_pi[u A_tau], and Q_tau by gamma P times that."""
 
 from __future__ import annotations
 
@@ -56,7 +55,8 @@ def _loop(transitions, rewards, discount, start, initial, times, watch, records,
 
 @dataclasses.dataclass(frozen=True)
 class EntropyNPG(Method):
-    """Entropy-regularised softmax natural policy gradient.  temperature is tau, in reward units; step_size = (1 - gamma) / tau is soft policy iteration."""
+    """Entropy-regularised softmax natural policy gradient.  temperature is tau, in reward units; step_size = (1 - gamma) / tau is soft policy
+    iteration."""
 
     step_size: Setting
     temperature: Setting

@@ -5,10 +5,9 @@
 with the Euclidean projection on the simplex in each state.  Agarwal, Kakade, Lee, Mahajan (2021), Section 4.
 
 The step is 1 + eta gamma A (max r - min r) / (1 - gamma)^3 Lipschitz in the 2-norm: the projection is nonexpansive and does not see a constant
-added to a row, so only directions y with sum_a y(s, a) = 0 count.  There V'' = 2 gamma d^T (P_y V'), V' = (I - gamma P_pi)^-1 sum_a y Q; with R the range of the
-rewards and |y| the largest 1-norm of a row, |V'| <= |y| R / (2 (1 - gamma)^2), |P_y V'| <= |y|^2 R / (2 (1 - gamma)^2), the visits d sum to 1 / (1 - gamma), and
-|y|^2 <= A |y|_2^2.
-"""
+added to a row, so only directions y with sum_a y(s, a) = 0 count.  There V'' = 2 gamma d^T (P_y V'), V' = (I - gamma P_pi)^-1 sum_a y Q; with R the
+range of the rewards and |y| the largest 1-norm of a row, |V'| <= |y| R / (2 (1 - gamma)^2), |P_y V'| <= |y|^2 R / (2 (1 - gamma)^2), the visits d
+sum to 1 / (1 - gamma), and |y|^2 <= A |y|_2^2."""
 
 from __future__ import annotations
 

@@ -122,7 +122,11 @@ extremes_so_far = Claim(
         Form("mismatch", q.policy_mismatch <= q.largest_mismatch),
     ],
     negative_controls=[
-        Control("the other way round", q.min_optimal_probability <= q.c_inf, because="policies improve, so the current probability passes the smallest one"),
+        Control(
+            "the other way round",
+            q.min_optimal_probability <= q.c_inf,
+            because="policies improve, so the current probability passes the smallest one",
+        ),
     ],
     instances=SMALL + BANDITS,
 )
@@ -138,7 +142,12 @@ values_in_range = Claim(
     forms=[
         Form("most", q.state_values <= 1 / (1 - q.gamma)),
         Form("least", q.state_values >= 0),
-        Form("gap at the start", gap(q.mu, 0) <= 1 / (1 - q.gamma), process=SoftmaxPG(step_size=q.eta), settings={q.eta: Between((1 - q.gamma) ** 3 / 8, 2)}),
+        Form(
+            "gap at the start",
+            gap(q.mu, 0) <= 1 / (1 - q.gamma),
+            process=SoftmaxPG(step_size=q.eta),
+            settings={q.eta: Between((1 - q.gamma) ** 3 / 8, 2)},
+        ),
         Form("rise", q.value_rise_optimal <= 1 / (1 - q.gamma)),
     ],
     negative_controls=[
@@ -160,8 +169,16 @@ npg_potential = Claim(
         Form("ends", q.divergence_spent <= log(q.A), domain=random_mdps(policy="uniform", mu="any")),
     ],
     negative_controls=[
-        Control("normaliser dropped", gap(q.rho, q.T) <= q.divergence_drop / q.eta, because="the normaliser is what the step gains besides approaching the optimal policy"),
-        Control("any start", q.divergence_spent <= log(q.A), because="a start that hardly ever takes the optimal action is farther from it than the uniform policy"),
+        Control(
+            "normaliser dropped",
+            gap(q.rho, q.T) <= q.divergence_drop / q.eta,
+            because="the normaliser is what the step gains besides approaching the optimal policy",
+        ),
+        Control(
+            "any start",
+            q.divergence_spent <= log(q.A),
+            because="a start that hardly ever takes the optimal action is farther from it than the uniform policy",
+        ),
     ],
     uses=["performance-difference"],
     instances=SMALL + HARD,
@@ -175,7 +192,13 @@ bellman_contraction = Claim(
     domain=random_mdps(policy="any", mu="any", rho="mu", rewards=None),
     forms=[
         Form("contraction", q.bellman_gap_sup <= q.gamma * q.gap_sup),
-        Form("policy iteration", q.next_gap_sup <= q.bellman_gap_sup, process=PolicyIteration(), horizon=12, domain=random_mdps(policy="deterministic", mu="any", rho="mu", rewards=None)),
+        Form(
+            "policy iteration",
+            q.next_gap_sup <= q.bellman_gap_sup,
+            process=PolicyIteration(),
+            horizon=12,
+            domain=random_mdps(policy="deterministic", mu="any", rho="mu", rewards=None),
+        ),
     ],
     negative_controls=[
         Control("gamma squared", q.bellman_gap_sup <= q.gamma**2 * q.gap_sup, because="a backup looks one step ahead, not two"),

@@ -7,7 +7,7 @@ from proofs_check import quantities as q
 from proofs_check.claim import Claim, Control, Form, Source
 from proofs_check.composition import cite, telescoping, weaken
 from proofs_check.domains import Between, random_mdps
-from proofs_check.instances import HARD, LARGE, REAL, SMALL
+from proofs_check.instances import HARD, LARGE, LONG, MANY, REAL, SMALL
 from proofs_check.quantities import gap
 
 npg_rate = Claim(
@@ -56,7 +56,7 @@ npg_rate = Claim(
         ),
     },
     uses=["performance-difference", "npg-potential", "values-in-range"],
-    instances=SMALL + HARD + REAL + LARGE,
+    instances=SMALL + MANY + HARD + REAL + LARGE + LONG,
 )
 
 LINEAR = {q.tau: Between(Rational(1, 100), 1), q.fraction: Between(Rational(1, 20), 1), q.eta: q.fraction * (1 - q.gamma) / q.tau}

@@ -7,12 +7,13 @@ from proofs_check import quantities as q
 from proofs_check.claim import Claim, Control, Form, Source
 from proofs_check.composition import cite, lower_square_recursion, square_recursion, under, weaken
 from proofs_check.domains import Between, bandits, random_mdps
-from proofs_check.instances import BANDITS, HARD, REAL, SMALL
+from proofs_check.instances import BANDITS, COPIES, HARD, REAL, SMALL
 from proofs_check.quantities import gap
 
 MEI = "mei2020global"
 AGARWAL = "agarwal2021theory"
 MEI_VERSION, AGARWAL_VERSION = "arXiv:2005.06392v3", "arXiv:1908.00261v5"
+FEW_ARMS = ((1, 2, 0), (1, 3, 0))
 
 smoothness = Claim(
     id="softmax-smoothness-sharp",
@@ -22,8 +23,8 @@ smoothness = Claim(
     forms=[
         Form("derived", q.hessian_norm <= 1 / (2 * (1 - q.gamma) ** 2)),
         Form("printed", q.hessian_norm <= 8 / (1 - q.gamma) ** 3),
-        Form("bandit derived", q.hessian_norm <= Rational(1, 2), domain=bandits(), instances=BANDITS),
-        Form("bandit printed", q.hessian_norm <= Rational(5, 2), domain=bandits(), instances=BANDITS),
+        Form("bandit derived", q.hessian_norm <= Rational(1, 2), domain=bandits(), instances=BANDITS, boxes=FEW_ARMS),
+        Form("bandit printed", q.hessian_norm <= Rational(5, 2), domain=bandits(), instances=BANDITS, boxes=FEW_ARMS),
         Form("gradient", q.gradient_norm <= 1 / (2 * sqrt(2) * (1 - q.gamma) ** Rational(3, 2))),
     ],
     negative_controls=[
@@ -135,7 +136,7 @@ one_over_t = Claim(
         ),
     },
     uses=["softmax-sufficient-increase", "softmax-lojasiewicz", "visits-at-least-start", "extremes-so-far", "change-of-measure", "values-in-range"],
-    instances=SMALL + BANDITS + REAL,
+    instances=SMALL + BANDITS + COPIES + REAL,
     departs="the derived form has its own step size 2(1-gamma)^2 and bound",
 )
 

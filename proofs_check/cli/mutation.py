@@ -74,9 +74,9 @@ def tightness_and_print(targets: Sequence[str], everything: bool, *, budget: str
         line(f"  the bound could be sharpened by {one.kappa:.4g}: {one.sharpened} survived {one.survived:,} instances")
         at = one.limiting or {}
         settings = ", ".join(f"{key} {value:.4g}" for key, value in (at.get("settings") or {}).items())
+        size = f"{at.get('states')} states, {at.get('actions')} actions, discount {at.get('discount'):.6g}"
         line(
-            f"  limited by {at.get('states')} states, {at.get('actions')} actions, discount {at.get('discount'):.6g}{', ' + settings if settings else ''}"
-            f" at t = {at.get('t')}: {at.get('measured'):.6g} against {at.get('bound'):.6g}"
+            f"  limited by {size}{', ' + settings if settings else ''} at t = {at.get('t')}: {at.get('measured'):.6g} against {at.get('bound'):.6g}"
             f"; sharpened further it fails there{', certified' if one.confirmed else ' in float64 (not certified)'}"
         )
         if one.orders:

@@ -29,7 +29,7 @@ def print_tree(claim_id: str, store: Path | None, as_json: bool) -> None:
 
 
 def verdicts(store: Path | None) -> dict[str, str]:
-    """"claim:form" -> its newest verdict; none where there is no store yet."""
+    """ "claim:form" -> its newest verdict; none where there is no store yet."""
     from proofs_check.catalogue import claims
     from proofs_check.store import DEFAULT_PATH, Store
 

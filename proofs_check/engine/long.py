@@ -1,6 +1,7 @@
 """Long certified runs: a theorem about a trajectory, enclosed in balls for a thousand steps and more and judged along the way.
 
-Each named rational instance (a bandit, stay-or-leave, a chain) is run by `pgtheory.policy_gradient.certified.certified_run`, whose radius is proved, and the
+Each named rational instance (a bandit, stay-or-leave, a chain) is run by `pgtheory.policy_gradient.certified.certified_run`, whose radius is
+proved, and the
 statement is judged at log-spaced t, or at every t where asked; quantities that look back at all steps see all of them in any case.  The verdict
 on a run is `holds` only where every judged inequality is certain.
 """
@@ -39,7 +40,9 @@ class LongRun:
     outcome: Confirmation | None = dataclasses.field(default=None, repr=False)
 
 
-def certify_long(case: Case, steps: int = STEPS, *, instances: Iterable[Instance] | None = None, every: bool = False, seconds: float | None = None) -> list[LongRun]:
+def certify_long(
+    case: Case, steps: int = STEPS, *, instances: Iterable[Instance] | None = None, every: bool = False, seconds: float | None = None
+) -> list[LongRun]:
     """Judges a trajectory statement along certified runs of `steps` steps.
 
     instances  exact ones; by default one of each of `MODELS` that the domain allows

@@ -77,7 +77,7 @@ def mutants(case: Case) -> list[Mutant]:
         known.add(content)
         taken = sum(other.name == name or other.name.startswith(f"{name} (place ") for other in out)
         name = name if not taken else f"{name} (place {taken + 1})"
-        control = dataclasses.replace(changed, name=f"{case.name}, {name}", kind="control", because="", symbolic=())
+        control = dataclasses.replace(changed, name=f"{case.name}, {name}", kind="control", because="", symbolic=(), boxes=(), chain=())
         out.append(Mutant(name, control, same_run))
     return out
 
@@ -91,7 +91,9 @@ def _content(case: Case) -> str:
 
 def _of_statement(case: Case) -> Iterator[tuple[str, Case, bool]]:
     trees = _trees(case)
-    changes = [change for label, tree in trees.items() for change in _changes(label, tree) if label != "measured" or not isinstance(tree, sympy.Symbol)]
+    changes = [
+        change for label, tree in trees.items() for change in _changes(label, tree) if label != "measured" or not isinstance(tree, sympy.Symbol)
+    ]
     alone = [(change.tree, change.node, change.words) for change in changes]
     repeated = {(change.node, change.words) for change in changes if sum(c.node == change.node and c.words == change.words for c in changes) > 1}
     for change in changes:
@@ -139,7 +141,7 @@ def _if_sound(name: str, case: Case, trees: dict[str, sympy.Expr]) -> Iterator[t
         return
     sides = list(trees.values())
     statement = Statement(sides[0], case.statement.relation, sides[1])
-    if statement.left == statement.right or statement.over == "pair" != case.statement.over and case.process is None:
+    if statement.left == statement.right or (statement.over == "pair" != case.statement.over and case.process is None):
         return
     where = tuple(zip(sides[2::2], sides[3::2], strict=True))
     yield name, dataclasses.replace(case, statement=statement, where=where), statement.over == case.statement.over
@@ -172,7 +174,7 @@ def _of_node(node: sympy.Expr, parent: Any) -> Iterator[tuple[str, sympy.Expr]]:
     if node == sympy.Symbol("zero"):
         return
     if node.is_Rational:
-        if node not in (0, -1):
+        if node != 0 and not (node == -1 and isinstance(parent, sympy.Mul)):  # a sign is no constant
             yield f"constant {node} halved", node / 2
             yield f"constant {node} doubled", node * 2
         return

@@ -97,8 +97,8 @@ class Mutation:
 
 
 def mutate(
-    targets: Iterable[Any] | Any | None = None, *, budget: str | Budget = "quick", seed: int = 0, store: Any = None, fresh: bool = False, progress: Any = None,
-    harder: bool = True,
+    targets: Iterable[Any] | Any | None = None, *, budget: str | Budget = "quick", seed: int = 0,
+    store: Any = None, fresh: bool = False, progress: Any = None, harder: bool = True,
 ) -> list[Mutation]:  # fmt: skip
     """Judges every mutant of every form of the claims.
 
@@ -173,7 +173,8 @@ def pool(case: Case, names: set[str], budget: Budget, seed: int) -> tuple[list[E
     for instance in named(case):
         groups.setdefault(instance.shape, []).append(instance)
     batches: list[tuple[Batch, list[Instance] | None, int]] = [
-        (Batch.of([i.as_float() for i in groups[shape]]), groups[shape], budget.horizon(shape[0])) for shape in sorted(groups, key=lambda s: s[0] * s[1])
+        (Batch.of([i.as_float() for i in groups[shape]]), groups[shape], budget.horizon(shape[0]))
+        for shape in sorted(groups, key=lambda s: s[0] * s[1])
     ]
     found = _Recorder()
     for states, actions in case.domain.sizes():
@@ -209,7 +210,7 @@ class _Judge:
         names = {name for case in related for name in needed(case)}
         self.entries, _ = pool(self.case, names, self.budget, self.seed)
         self.original = [compare(self.case, entry.context, entry.values) for entry in self.entries]
-        self.siblings = [(name, [compare(case, e.context, e.values) for e in self.entries], case) for name, case in siblings]
+        self.siblings = [(name, [compare(case, e.context, e.values) for e in self.entries]) for name, case in siblings]
         self.fingerprints = [self.fingerprint(self.original)]
         out = []
         for mutant in self.mutants:
@@ -308,7 +309,7 @@ class _Judge:
         silent = [self.trivially(case, entry, one) for entry, one in zip(self.entries, seen, strict=True)]
         if all(mask.all() for mask in silent) and case.statement.relation != "=":
             return "the trivial bound", f"never below the trivial bound on {where}", False
-        for name, others, other in [("the original", self.original, self.case), *self.siblings]:
+        for name, others in [("the original", self.original), *self.siblings]:
             weaker = [mask | _weaker(case.statement.relation, one, reference) for mask, one, reference in zip(silent, seen, others, strict=True)]
             if all(mask.all() for mask in weaker):
                 proved = name == "the original" and weaker_by_factors(self.case, case)

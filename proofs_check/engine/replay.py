@@ -49,7 +49,7 @@ def replay(source: dict[str, Any] | str | pathlib.Path) -> Replay:
     where = tuple((parse(a), parse(b)) for a, b in data.get("where", []))
     case = Case(
         data["claim"], data["form"], "statement", parse_statement(data["statement"]), ANY, _method(data.get("process")),
-        {}, None, where, None, (), (),
+        settings={}, trivial=None, where=where, horizon=None, symbolic=(), boxes=(), instances=(),
     )  # fmt: skip
     t = data["t"] if data["t"] is not None else 0
     outcome = confirm(case, instance, [int(t)])

@@ -62,6 +62,9 @@ class RationalFunction:
 
     __rmul__ = __mul__
 
+    def __pow__(self, exponent: int) -> RationalFunction:
+        return RationalFunction(self.above**exponent, self.below**exponent)
+
     def __truediv__(self, other: Any) -> RationalFunction:
         if isinstance(other, np.ndarray):
             return NotImplemented

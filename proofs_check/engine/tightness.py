@@ -238,7 +238,8 @@ def _domains(domain: Domain, name: str) -> list[tuple[Domain, float]]:
     if name == "S":
         return [(_Fixed(**small | {"max_states": s, "max_actions": 2}, states=s), float(s)) for s in COUNTS if s <= domain.max_states + 2]
     counts = [a for a in COUNTS if domain.min_actions <= a <= domain.max_actions + 2]
-    sized = [(_Fixed(**small | {"min_actions": a, "max_actions": a, "max_states": min(2, domain.max_states)}), float(a)) for a in counts]
+    few = small | {"max_states": min(2, domain.max_states)}
+    sized: list[tuple[Domain, float]] = [(_Fixed(**few | {"min_actions": a, "max_actions": a}), float(a)) for a in counts]
     return sized if name == "A" else [(d, math.log(a)) for d, a in sized if a > 1]
 
 

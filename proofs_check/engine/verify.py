@@ -4,7 +4,9 @@ For each form, statement or control alike:
 
     search      named instances, then every size from small to large (`engine.search`)
     candidate   shrunk (`engine.shrink`), then judged in rationals or balls (`engine.certify`): only a violation confirmed there refutes
-    prove       equations, for the sizes that the form names, over rational functions (`engine.symbolic`)
+    prove       equations, for the sizes that the form names, over rational functions (`engine.symbolic`); bounds of norms over whole compact
+                classes that it names, by branch and bound (`engine.boxes`)
+    compose     the chain of lemmas, symbolically (`proofs_check.composition`), with each link's slack (`proofs_check.slack`)
     certify     small exact instances, every step up to a horizon
 
 A control stops at its refutation.  Evidence is kept in the store under a key made of the form's content, the compiled sources, the budget and
@@ -367,7 +369,25 @@ class _Examination:
             self.notes.append("the two sides differ as rational functions")
             self.disproved = True
             return ""
-        return "all instances with (S, A) = " + ", ".join(f"({s}, {a})" for s, a in done) if done else ""
+        sizes = "all instances with (S, A) = " + ", ".join(f"({s}, {a})" for s, a in done) if done else ""
+        return "; ".join(filter(None, [sizes, self.prove_boxes()]))
+
+    def prove_boxes(self) -> str:
+        """The classes over which branch and bound proves the inequality, in words."""
+        if not self.case.boxes:
+            return ""
+        from proofs_check.engine.boxes import prove_class, scope
+
+        out = []
+        for size in self.case.boxes:
+            self.say(f"branch and bound over {scope(*size)}")
+            ended = prove_class(self.case, *size)
+            if ended.proved:
+                out.append(scope(*size))
+                self.notes.append(f"branch and bound over {scope(*size)}: {ended.boxes:,} boxes in ball arithmetic")
+            else:
+                self.notes.append(f"branch and bound over {scope(*size)} gave up after {ended.boxes:,} boxes")
+        return "; ".join(out)
 
     def certified_instances(self) -> list[Instance]:
         """Small named instances and random rational ones."""
@@ -414,7 +434,8 @@ class _Examination:
 
     def verdict(self, found: Found, scope: str, certified: int) -> v.FormVerdict:
         if scope:
-            verdict, evidence = v.PROVED, f"symbolic for {scope}; {certified} exact instances"
+            how = "symbolic for" if self.case.statement.relation == "=" else "branch and bound over"
+            verdict, evidence = v.PROVED, f"{how} {scope}; {certified} exact instances"
         elif found.instances == 0:
             silent = f"the statement says nothing about any of {found.silent:,} instances (a condition fails, or the bound is no number)"
             verdict, evidence = v.UNDECIDED, silent if found.silent else "no instance met the assumptions"
@@ -449,7 +470,7 @@ class _Examination:
 
     def result(self, verdict: str, found: Found, **fields: Any) -> v.FormVerdict:
         tightness = fields.pop("tightness", None if found.ratio is None else min(found.ratio, 1.0) if verdict in v.HOLDS else found.ratio)
-        if verdict == v.PROVED:
+        if verdict == v.PROVED and self.case.statement.relation == "=":
             tightness = 1.0
         notes = list(dict.fromkeys([*self.notes, *fields.pop("notes", [])]))
         worst, curve = self.worst(found)
@@ -563,10 +584,13 @@ def unmet_assumptions(case: Case, model: Any) -> list[str]:
 
 
 def dressed_as_given(case: Case, model: Any) -> Iterable[Instance]:
-    """The model with its own start distribution, and the policies and settings that the claim allows."""
+    """The model with its own start distribution, and the policies and settings that the claim allows, each once (somebody else's method has its own)."""
+    seen = set()
     for instance in dressed(case, model, limit=40 if model.num_states <= 10 else 6):
         own = dataclasses.replace(instance, mu=model.exact.start, rho=model.exact.start)
-        if not case.domain.broken(own):
+        choice = str((own.policy.tolist() if case.process is None or hasattr(case.process, "run_arrays") else "", own.settings))
+        if choice not in seen and not case.domain.broken(own):
+            seen.add(choice)
             yield own
 
 
@@ -575,8 +599,8 @@ def replayable(case: Case, instance: Instance, outcome: Confirmation) -> dict[st
     method = case.process
     process = None
     if method is not None:
-        process = {"name": getattr(method, "name", type(method).__name__)}
-        if dataclasses.is_dataclass(method):
+        process = {"name": getattr(method, "name", (method if isinstance(method, type) else type(method)).__name__)}
+        if dataclasses.is_dataclass(method) and not isinstance(method, type):
             process["fields"] = {field.name: str(getattr(method, field.name)) for field in dataclasses.fields(method)}
     return {
         "schema": SCHEMA,
@@ -629,7 +653,8 @@ def _command(targets: Any, budget: str, seed: int, bound: str | None, settings: 
     """The command line that repeats the run."""
     import shlex
 
-    names = [targets] if isinstance(targets, str) else [str(t.id if isinstance(t, Claim) else t) for t in (targets or [])]
+    listed = [targets] if isinstance(targets, str | Claim | pathlib.Path) else list(targets or [])
+    names = [str(t.id if isinstance(t, Claim) else t) for t in listed]
     parts = ["pgtheory", "verify", *names, "--budget", budget, "--seed", str(seed)]
     parts += ["--bound", bound] if bound else []
     for name, rule in (settings or {}).items():

@@ -44,8 +44,9 @@ def test_kind_names_the_numbers_of_an_array():
 
 def test_precision_is_restored_after_an_error():
     before = ctx.prec
-    with pytest.raises(ZeroDivisionError), arithmetic.precision(1000):
+    with arithmetic.precision(1000):
         assert ctx.prec == 1000
+    with pytest.raises(ZeroDivisionError), arithmetic.precision(1000):
         fmpq(1) / fmpq(0)
     assert ctx.prec == before
 
@@ -190,7 +191,8 @@ def test_leading_dimensions_share_the_model():
     policies = rng.dirichlet(np.ones(2), (5, 3))
     together = arithmetic.policy_values(policies, transitions, rewards, 0.9)
     for policy, values in zip(policies, together, strict=True):
-        np.testing.assert_allclose(arithmetic.policy_values(policy, transitions, rewards, 0.9), values, rtol=0, atol=tolerances.linear_solve(3, 0.9, 1))
+        alone = arithmetic.policy_values(policy, transitions, rewards, 0.9)
+        np.testing.assert_allclose(alone, values, rtol=0, atol=tolerances.linear_solve(3, 0.9, 1))
 
 
 @pytest.mark.parametrize("states", [*range(1, 14), 29, 30, 31, 32, 33, 64, 101])
@@ -218,9 +220,10 @@ def test_softmax_in_balls_contains_the_one_in_floats(x):
         logarithm = arithmetic.log_softmax(arithmetic.balls(x))
         total = arithmetic.log_sum_exp(arithmetic.balls(x))
     floats = to_float(x)
-    for function, exact in ((arithmetic.softmax, ball), (kernels.softmax, ball), (arithmetic.log_softmax, logarithm), (kernels.log_softmax, logarithm)):
-        figures = np.array([[float(b) for b in row] for row in exact])
-        np.testing.assert_allclose(function(floats), figures, rtol=32 * EPS, atol=32 * EPS)  # |x| <= 6: exp multiplies the rounding of its argument by 12
+    within = {"rtol": 32 * EPS, "atol": 32 * EPS}  # |x| <= 6, so exp multiplies the rounding of its argument by up to 12
+    for module in (arithmetic, kernels):
+        np.testing.assert_allclose(module.softmax(floats), [[float(b) for b in row] for row in ball], **within)
+        np.testing.assert_allclose(module.log_softmax(floats), [[float(b) for b in row] for row in logarithm], **within)
     np.testing.assert_allclose(arithmetic.log_sum_exp(floats), [float(b) for b in total], rtol=0, atol=32 * EPS)
 
 

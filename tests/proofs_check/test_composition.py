@@ -81,7 +81,11 @@ def test_the_two_rates_come_out_with_their_constants():
 
 def test_a_bound_that_the_lemmas_do_not_give_is_refused():
     claim = get_claim("softmax-mdp-one-over-t")
-    for wrong in ("S*rho_over_mu*mismatch**2/(2*(1-gamma)**4*c_inf**2*t)", "S*rho_over_mu*mismatch**2/((1-gamma)**3*c_inf**2*t)", "S*mismatch**2/((1-gamma)**4*c_inf**2*t)"):
+    for wrong in (
+        "S*rho_over_mu*mismatch**2/(2*(1-gamma)**4*c_inf**2*t)",
+        "S*rho_over_mu*mismatch**2/((1-gamma)**3*c_inf**2*t)",
+        "S*mismatch**2/((1-gamma)**4*c_inf**2*t)",
+    ):
         with pytest.raises(CompositionError, match="does not imply"):
             compose(claim.replace(form="derived", bound=wrong), "derived")
     weaker = compose(claim.replace(form="derived", bound="3*S*rho_over_mu*mismatch**2/((1-gamma)**4*c_inf**2*t)"), "derived")

@@ -16,7 +16,9 @@ def _case(identifier: str, form: str, **changes):
     return dataclasses.replace(claim.case(claim.form(form)), **changes)
 
 
-@pytest.mark.parametrize(("identifier", "form"), [("softmax-mdp-one-over-t", "derived"), ("npg-one-over-T", "rate"), ("softmax-one-over-t-lower-bound", "bandit")])
+@pytest.mark.parametrize(
+    ("identifier", "form"), [("softmax-mdp-one-over-t", "derived"), ("npg-one-over-T", "rate"), ("softmax-one-over-t-lower-bound", "bandit")]
+)
 def test_a_rate_is_certified_for_a_thousand_steps(identifier, form):
     case = _case(identifier, form)
     (run,) = certify_long(case, 1000, instances=named_instances(case)[:1])

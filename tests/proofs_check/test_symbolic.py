@@ -98,7 +98,7 @@ def test_arithmetic_of_rational_functions_is_arithmetic_of_their_values(x, y, a,
     u, w = at(x, a, b), at(y, a, b)
     if u is None or w is None:
         return
-    for made, expected in ((x + y, u + w), (x - y, u - w), (x * y, u * w), (2 - x, 2 - u), (x * 3, 3 * u), (-x, -u)):
+    for made, expected in ((x + y, u + w), (x - y, u - w), (x * y, u * w), (2 - x, 2 - u), (x * 3, 3 * u), (-x, -u), (x**2, u * u), (x**0, 1)):
         value = at(made, a, b)
         assert value is None or value == expected
     if y.above != 0 and w != 0:

@@ -54,8 +54,8 @@ def test_the_limiting_instance_breaks_the_bound_sharpened_further():
     assert done.limiting is not None
     assert done.limiting["measured"] / done.limiting["bound"] == pytest.approx(1 / done.kappa, rel=1e-9)
     case = the_case(claim(q.hessian_norm <= sympy.Rational(1, 2), domain=bandits(policy="interior", max_actions=2)))
-    first = done.limiting["policy"][0][0]
-    exact = instance_of(case, done.limiting | {"policy": [[str(first), str(1 - Fraction(first))]]})
+    first = Fraction(done.limiting["policy"][0][0])
+    exact = instance_of(case, done.limiting | {"policy": [[str(first), str(1 - first)]]})
     assert confirm(sharpened(case, 0.99 / done.kappa), exact, [0]).status == "violated"
 
 

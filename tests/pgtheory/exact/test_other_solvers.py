@@ -71,7 +71,7 @@ def test_a_certificate_is_accepted_as_it_is_and_refused_when_anything_in_it_chan
             check_certificate(mdp, Certificate(found.values, actions))
     occupancy = found.certificate.occupancy.copy()
     occupancy[0] += rational("1/1000000007")
-    with pytest.raises(CertificateError, match="flow|objective"):
+    with pytest.raises(CertificateError, match=r"flow|objective"):
         check_certificate(mdp, dataclasses.replace(found.certificate, occupancy=occupancy))
 
 

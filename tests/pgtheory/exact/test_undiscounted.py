@@ -62,7 +62,8 @@ def test_published_values_lie_within_the_bounds_and_are_met_exactly(name, prop):
 
 
 def enumerate_policies(mdp: MDP, targets: np.ndarray, rewards: list[Fraction] | None):
-    """For every deterministic policy the vector of reachability probabilities (rewards None) or of total rewards until the target, None if infinite."""
+    """For every deterministic policy the vector of reachability probabilities (rewards None) or of total rewards until the target, None if
+    infinite."""
     states, _ = fractions_of(mdp)
     n = len(states)
     first = mdp.first_pair.tolist()
