@@ -1,9 +1,9 @@
 """What is claimed about policy gradients, and whether it is true: quantities, claims, the verification engine, the catalogue, the report.
 
-    import proofs_check
-    proofs_check.verify("npg-one-over-T")                    the verdict on a published theorem, with its evidence
-    proofs_check.verify(Claim(...))                          on one of your own
-    proofs_check.verify("npg-one-over-T", method=MyNPG)      somebody else's implementation against the theorem
+import proofs_check
+proofs_check.verify("npg-one-over-T")                    the verdict on a published theorem, with its evidence
+proofs_check.verify(Claim(...))                          on one of your own
+proofs_check.verify("npg-one-over-T", method=MyNPG)      somebody else's implementation against the theorem
 """
 
 from __future__ import annotations

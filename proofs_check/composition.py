@@ -20,7 +20,7 @@ hypothesis does not have its form, or where a lemma speaks of other instances or
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sympy
 
@@ -44,7 +44,7 @@ NEXT = {"gap_sup": "next_gap_sup"}
 """a -> a_(t+1)."""
 TOTALS = {"divergence_drop": "divergence_spent", "value_increase_optimal": "value_rise_optimal"}
 """F_t - F_(t+1) (or its negative) -> the sum of these over all steps before t."""
-RHO_IS = {
+RHO_IS: dict[str, dict[str, Any]] = {
     "mu": {"gap_rho": "gap_mu", "mismatch_rho_policy": "mismatch_mu_policy", "rho_over_mu": 1, "value_increase_rho": "value_increase_mu"},
     "optimal visits": {"value_increase_rho": "value_increase_optimal", "log_normaliser": "log_normaliser_optimal"},
 }

@@ -96,12 +96,19 @@ class Domain:
         if self.rho == "mu":
             out.append(Assumption("same start", "evaluated under mu itself", r"\rho = \mu", lambda i: bool((i.rho == i.mu).all())))
         if self.policy == "interior":
-            out.append(Assumption("interior", "the policy gives every action a positive probability", r"\pi(a|s) > 0", lambda i: bool((i.policy > 0).all())))
+            out.append(
+                Assumption("interior", "the policy gives every action a positive probability", r"\pi(a|s) > 0", lambda i: bool((i.policy > 0).all()))
+            )
         elif self.policy == "uniform":
             out.append(Assumption("uniform start", "the start policy is uniform", r"\pi_0(a|s) = 1/A", _is_uniform))
         elif self.policy == "deterministic":
             out.append(
-                Assumption("deterministic", "the start policy is deterministic", r"\pi_0(a|s) \in \{0, 1\}", lambda i: bool(((i.policy == 0) | (i.policy == 1)).all()))
+                Assumption(
+                    "deterministic",
+                    "the start policy is deterministic",
+                    r"\pi_0(a|s) \in \{0, 1\}",
+                    lambda i: bool(((i.policy == 0) | (i.policy == 1)).all()),
+                )
             )
         return out
 

@@ -181,6 +181,7 @@ def exact_optimum(instance: Instance) -> tuple[Array, Array]:
 def exact_context(instance: Instance, kind: str, times: Array, policies: Array, *, pairs: bool, **extra: Any) -> Context:
     """One exact instance with records (R, S, A) in rationals or in balls, and its exact optimum."""
     from pgtheory import arithmetic
+
     values, action_values = exact_optimum(instance)
     convert = arithmetic.balls if kind == "ball" else np.asarray
 

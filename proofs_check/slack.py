@@ -184,8 +184,8 @@ class _Run:
 
     def steps(self, before: list[Stage], rule: Stage | None) -> list[float]:
         """B_1, ..., B_n of the links before the recursion and of the recursion itself."""
+        out: list[float] = []
         if rule is None:
-            out = []
             for stage in before:
                 self.names.append((stage.name, stage.statement.text()))
                 out.append(self.at_t(stage.statement.right))
@@ -195,7 +195,6 @@ class _Run:
         rights = [(stage.name, stage.statement.text(), self.series(stage.statement.right, t)) for stage in before]
         now = a[:t]
         kind = rule.link.rule
-        out: list[float] = []
 
         def add(label: str, text: str, b: float) -> None:
             self.names.append((label, text))

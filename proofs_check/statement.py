@@ -54,7 +54,7 @@ class Statement:
 
     @property
     def over(self) -> str:
-        """"instance", "step" (every t) or "pair" (every t and t + 1)."""
+        """ "instance", "step" (every t) or "pair" (every t and t + 1)."""
         kinds = {quantity(name).varies for name in self.names()}
         return next((kind for kind in ("pair", "step") if kind in kinds), "instance")
 

@@ -39,9 +39,7 @@ BUDGET = Budget("check", 24, 2, (1,), 9, 0, 0)
 THEIRS = "their_answer"
 
 
-def check_policy_gradient(
-    gradient: Callable[[MDP, Array], Any], *, parameters: str = "logits", rtol: float | None = None, seed: int = 0
-) -> int:
+def check_policy_gradient(gradient: Callable[[MDP, Array], Any], *, parameters: str = "logits", rtol: float | None = None, seed: int = 0) -> int:
     """Checks a gradient of V(start) in the parameters of a tabular policy, in reward units.
 
     gradient    (mdp, logits (S, A)) -> (S, A) for "logits"; (mdp, policy (S, A)) -> (S, A) partial derivatives for "policy"
@@ -59,7 +57,9 @@ def check_policy_gradient(
         return gradient(instance.mdp(), point)
 
     oracle = quantities.softmax_gradient if parameters == "logits" else quantities.direct_gradient
-    return _check(theirs, oracle, Domain(rewards=None, mu="any", rho="mu", policy="interior", max_states=3, max_actions=3), rtol, seed, _gradient_reasons)
+    return _check(
+        theirs, oracle, Domain(rewards=None, mu="any", rho="mu", policy="interior", max_states=3, max_actions=3), rtol, seed, _gradient_reasons
+    )
 
 
 def check_bellman_operator(operator: Callable[[MDP, Array], Any], *, rtol: float | None = None, seed: int = 0) -> int:
@@ -71,7 +71,14 @@ def check_bellman_operator(operator: Callable[[MDP, Array], Any], *, rtol: float
     def theirs(instance: Instance, c: Context) -> Any:
         return operator(instance.mdp(), c.values[0, 0])
 
-    return _check(theirs, quantities.bellman_values, Domain(rewards=None, mu="any", rho="mu", policy="any", max_states=3, max_actions=3), rtol, seed, _operator_reasons)
+    return _check(
+        theirs,
+        quantities.bellman_values,
+        Domain(rewards=None, mu="any", rho="mu", policy="any", max_states=3, max_actions=3),
+        rtol,
+        seed,
+        _operator_reasons,
+    )
 
 
 def check_state_values(evaluate: Callable[[MDP, Array], Any], *, rtol: float | None = None, seed: int = 0) -> int:
@@ -83,7 +90,14 @@ def check_state_values(evaluate: Callable[[MDP, Array], Any], *, rtol: float | N
     def theirs(instance: Instance, c: Context) -> Any:
         return evaluate(instance.mdp(), instance.policy)
 
-    return _check(theirs, quantities.state_values, Domain(rewards=None, mu="any", rho="mu", policy="any", max_states=3, max_actions=3), rtol, seed, _operator_reasons)
+    return _check(
+        theirs,
+        quantities.state_values,
+        Domain(rewards=None, mu="any", rho="mu", policy="any", max_states=3, max_actions=3),
+        rtol,
+        seed,
+        _operator_reasons,
+    )
 
 
 def check_projection(project: Callable[[Array], Any], *, atol: float = 1e-9, seed: int = 0, count: int = 500) -> int:
@@ -95,7 +109,9 @@ def check_projection(project: Callable[[Array], Any], *, atol: float = 1e-9, see
     returns   how many points were tried;  raises  AssertionError with the shortest and simplest failing point
     """
     rng = np.random.default_rng(seed)
-    points = [np.array(p, dtype=float) for p in ([0], [5], [-3], [0.5, 0.5], [1, 1], [0, 0], [2, 0], [-1, -1], [0, 0, 0], [1, 0, 0], [1, 1, 0], [3, 2, -5])]
+    points = [
+        np.array(p, dtype=float) for p in ([0], [5], [-3], [0.5, 0.5], [1, 1], [0, 0], [2, 0], [-1, -1], [0, 0, 0], [1, 0, 0], [1, 1, 0], [3, 2, -5])
+    ]
     points += [np.round(rng.normal(0, rng.choice([0.3, 1, 10]), rng.integers(1, 6)), int(rng.integers(0, 4))) for _ in range(count)]
     failures = []
     for x in points:
@@ -179,7 +195,9 @@ def _message(case: Case, instance: Instance, reasons: Callable[..., str]) -> str
     shape = (states, actions) if seen.left.shape[-1] == states * actions and actions > 1 else (-1,)
     got, expected = seen.left[0, 0].reshape(shape), seen.right[0, 0].reshape(shape)
     got = np.where(got == 1e300, np.nan, got)
-    lines = [f"wrong answer on a model with {states} state{'s' * (states > 1)} and {actions} action{'s' * (actions > 1)}, discount {instance.discount}:"]
+    lines = [
+        f"wrong answer on a model with {states} state{'s' * (states > 1)} and {actions} action{'s' * (actions > 1)}, discount {instance.discount}:"
+    ]
     for s in range(states):
         for a in range(actions):
             moves = ", ".join(f"{p} to {u}" for u, p in enumerate(instance.transitions[s, a]) if p != 0)

@@ -1,11 +1,11 @@
 """What a verification says: verdicts, the evidence behind each, and the run that holds them.  Plain data: `as_dict` gives JSON.
 
-    proved      the symbolic derivation was checked for all instances of the class that `scope` names
-    certified   rational or ball arithmetic confirmed it on each of `certified` instances, and the search found nothing against it
-    supported   float64 with a stated tolerance over `instances` instances up to step `horizon`
-    refuted     `counterexample` violates it, confirmed in rational or ball arithmetic
-    vacuous     holds, but the bound never fell below the trivial one
-    undecided   no evidence either way, or numerically unreliable evidence: `evidence` says why
+proved      the symbolic derivation was checked for all instances of the class that `scope` names
+certified   rational or ball arithmetic confirmed it on each of `certified` instances, and the search found nothing against it
+supported   float64 with a stated tolerance over `instances` instances up to step `horizon`
+refuted     `counterexample` violates it, confirmed in rational or ball arithmetic
+vacuous     holds, but the bound never fell below the trivial one
+undecided   no evidence either way, or numerically unreliable evidence: `evidence` says why
 """
 
 from __future__ import annotations

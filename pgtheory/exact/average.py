@@ -114,6 +114,7 @@ def _relative(mdp: MDP, tol: float, limit: int) -> AverageSolution:
         low, high, size, changes = rows.sweep(W, slack)
         sweeps += 1
         # Rounding as in the discounted case with gamma = 1; the difference t - W adds one more.
+        assert rows.allowed is not None
         epsilon = rows.allowed.epsilon(size) + 2.0**-53 * max(abs(low), abs(high))
         slack = 2 * epsilon
         better = high - low + 2 * epsilon < 0.9 * (best_high - best_low)

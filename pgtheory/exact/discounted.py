@@ -32,7 +32,7 @@ import numpy as np
 from mdps.errors import ModelError, nearest
 from mdps.model import MDP
 from pgtheory.exact.bounds import UNIT, enclosure, floor, shifts
-from pgtheory.exact.storage import Compressed, Dense, storage
+from pgtheory.exact.storage import Dense, storage
 from pgtheory.solution import NotConverged, Solution
 
 Array = np.ndarray
@@ -84,7 +84,7 @@ def solve(
         _RUNNERS[method](search, W)
     except KeyboardInterrupt:
         search.stopped = "interrupted"
-        if search.solution is None:
+        if search._best is None:
             raise
     return _finish(search, method, on_limit, refine)
 
@@ -94,10 +94,10 @@ class _Search:
 
     def __init__(self, mdp: MDP, tol: float, limit: int, progress: Callable[[int, float], None] | None) -> None:
         self.mdp, self.tol, self.limit, self.progress = mdp, tol, limit, progress
-        self.rows: Compressed | Dense = storage(mdp)
+        self.rows: Any = storage(mdp)  # Compressed or Dense; only the first evaluates by Krylov
         self.sweeps, self.stopped, self.used = 0, "", ""
-        self.error, self.solution = np.inf, None
-        self._best: tuple[Array, float, float] | None = None
+        self.error = np.inf
+        self._best: tuple[Array, float, float, Array] | None = None
         self.low = self.high = self.size = 0.0
         self.changes = -1
         self.fast = True
@@ -123,7 +123,6 @@ class _Search:
         if error < self.error:
             self.error = error
             self._best = (rows.t.copy(), self.below, self.above, rows.best.copy())
-            self.solution = True
         if self.progress:
             self.progress(self.sweeps, self.error)
         if self.error <= self.tol * (1 - 1e-9):
@@ -154,6 +153,7 @@ class _Search:
             self.rows.drop(self.above - self.below + 4 * self.rows.allowed.epsilon(self.size))
 
     def outcome(self, method: str) -> Solution:
+        assert self._best is not None
         t, below, above, best = self._best
         lower, upper = np.nextafter(t + below, -np.inf), np.nextafter(t + above, np.inf)
         values = np.clip(t + (below + above) / 2, lower, upper)

@@ -64,12 +64,14 @@ def solve_finite_horizon(
     gamma = rational(discount) if exact else float(fraction(discount))
     if not 0 <= gamma <= 1:
         raise ModelError(f"discount is {discount}; it must be in [0, 1]")
-    values, actions, masks, errors = [final], [], [], [0]
+    values, errors = [final], [0.0]
+    actions: list[Array] = []
+    masks: list[Array] = []
     for stage in reversed(stages):
         if stage.num_states != values[0].size:
             raise ModelError(f"a stage has {stage.num_states} states and the next one {values[0].size}; they must be equal")
         Q = _stage_values(stage, values[0], gamma, exact)
-        error = 0 if exact else gamma * errors[0] + _rounding(stage, values[0], errors[0])
+        error: Any = 0 if exact else gamma * errors[0] + _rounding(stage, values[0], errors[0])
         top = np.maximum.reduceat(Q, stage.first_pair[:-1])
         near = Q >= np.repeat(top, np.diff(stage.first_pair)) - 2 * error
         mask = np.zeros((stage.num_states, stage.num_actions), dtype=bool)
@@ -77,7 +79,7 @@ def solve_finite_horizon(
         best = np.zeros_like(mask)
         best[stage.action_mask] = np.repeat(top, np.diff(stage.first_pair)) == Q
         values.insert(0, top)
-        errors.insert(0, 0 if exact else error * (1 + 8 * UNIT))
+        errors.insert(0, 0.0 if exact else error * (1 + 8 * UNIT))
         actions.insert(0, best.argmax(axis=1))
         masks.insert(0, mask)
     if exact:

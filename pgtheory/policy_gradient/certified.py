@@ -6,7 +6,7 @@ iterate x_t is kept as an exact centre c_t and a radius e_t with |x_t - c_t| <= 
     c_{t+1} = middle of F(c_t) in balls,        e_{t+1} = Lip e_t + |F(c_t) - c_{t+1}|
 
 where Lip bounds the Lipschitz constant of the step F on a convex set that holds x_t and c_t (`Method.lipschitz`).  The price is log2(Lip) bits a
-step. A constant that holds everywhere is taken where the whole run then needs few bits; otherwise Lip is evaluated around each centre, at 64 bits.
+step.  A constant that holds everywhere is taken where the whole run then needs few bits; otherwise Lip is evaluated around each centre, at 64 bits.
 
 A run whose radius outgrows `accuracy` is repeated with more bits.  Parameters that are policies keep centres that are policies: fixed-point
 numbers, row sums exactly 1, since the Lipschitz constants hold between policies.  A method with a rational step and no Lipschitz constant (policy
@@ -121,8 +121,16 @@ def _log2(x: Any) -> float:
 
 
 def _attempt(
-    bound: _Bound | None, method: Method, problem: Any, settings: Any, initial: Any, times: list[int], bits: int, accuracy: Any, on_progress: Any
-) -> Any:
+    bound: _Bound | None,
+    method: Method,
+    problem: Any,
+    settings: Any,
+    initial: Any,
+    times: list[int],
+    bits: int,
+    accuracy: Any,
+    on_progress: Any,
+) -> tuple[int, list[Array] | None]:
     """(iterations done, None) where the radius outgrew the accuracy, else (last, enclosures)."""
     with precision(bits):
         limit = arb(accuracy if isinstance(accuracy, (arb, fmpq)) else rational(accuracy))
@@ -132,7 +140,8 @@ def _attempt(
         ball_problem = tuple(balls(x) for x in problem)
         ball_settings = tuple(arb(x) for x in settings)
         move = _plain_balls(method, ball_problem, ball_settings) if bound is None else _recentred(bound, method, ball_problem, ball_settings)
-        out, t = [], 0
+        out: list[Array] = []
+        t = 0
         for when in times:
             while t < when:
                 try:

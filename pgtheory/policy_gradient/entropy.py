@@ -1,7 +1,7 @@
 """Entropy-regularised softmax policy gradient: gradient ascent on V_tau(start) in the logits.
 
-    V_tau = V of the rewards r - tau log pi,      theta_+ = theta + eta d pi A_tau,      A_tau = Q_tau - tau log pi - V_tau,   Q_tau = r + gamma P
-    V_tau
+    theta_+ = theta + eta d pi A_tau,      A_tau = Q_tau - tau log pi - V_tau,      Q_tau = r + gamma P V_tau,
+    V_tau = V of the rewards r - tau log pi
 
 d = (I - gamma P_pi^T)^-1 start are the discounted visits.  Mei, Xiao, Szepesvari, Schuurmans (2020), Section 4.
 
@@ -10,8 +10,9 @@ A and tau k(s) added to the first term (the second derivative of the entropy bri
 method plus tau log(A) (4 - 3 gamma) / (1 - gamma)^2.  Proof of the latter: with l_t = -log pi(a_t | s_t) >= 0 and the scores g_t of `softmax`, the
 Hessian of E sum_t gamma^t l_t is sum_t gamma^t E[l_t (g_t g_t^T - sum_{k<=t} F(s_k)) - F(s_t)] (the two cross terms give -2 F, the Hessian of l_t
 gives + F).  Given the past, g_t is g_{t-1} plus one score of squared norm at most 2 and E l_t <= log A, so E[l_t g_t g_t^T] <= log(A) (2 t/2 + 4),
-using g g^T <= 2 g_{t-1} g_{t-1}^T + 2 (score)(score)^T; the subtracted part is smaller (A >= 2; for A = 1 all vanish). sum_t gamma^t (t + 4) = (4 -
-3 gamma) / (1 - gamma)^2."""
+using g g^T <= 2 g_{t-1} g_{t-1}^T + 2 (score)(score)^T; the subtracted part is smaller (A >= 2; for A = 1 all vanish).
+sum_t gamma^t (t + 4) = (4 - 3 gamma) / (1 - gamma)^2.
+"""
 
 from __future__ import annotations
 

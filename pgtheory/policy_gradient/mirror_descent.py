@@ -5,9 +5,10 @@
 
 The KL form is natural policy gradient with step (1 - gamma) eta.  Lan (2023); Xiao (2022).
 
-Lipschitz constants of the step.  kl, sup norm of the logits: as for `natural`.  euclidean, 2-norm of the policy: 1 + eta gamma sqrt(S) A R / (2 (1
-- gamma)^2), R the range of the rewards: the projection is nonexpansive and free of a constant in a row; along a direction y between policies |V'|
-<= max_s |y(s, .)|_1 R / (2 (1 - gamma)^2), so Q' = gamma P V' lies within gamma |V'| of 0 in each of S A entries, and |y(s, .)|_1 <= sqrt(A) |y|_2.
+Lipschitz constants of the step.  kl, sup norm of the logits: as for `natural`.  euclidean, 2-norm of the policy:
+1 + eta gamma sqrt(S) A R / (2 (1 - gamma)^2), R the range of the rewards: the projection is nonexpansive and free of a constant in a row; along a
+direction y between policies |V'| <= max_s |y(s, .)|_1 R / (2 (1 - gamma)^2), so Q' = gamma P V' lies within gamma |V'| of 0 in each of S A entries,
+and |y(s, .)|_1 <= sqrt(A) |y|_2.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     theta_+ = theta + eta grad V(start),      grad(s, a) = d(s) pi(a | s) A(s, a)
 
-with A = Q - V and d = (I - gamma P_pi^T)^-1 start, the discounted visits: normalised to 1 they are d / (1 - gamma)^-1, so the factor
-1 / (1 - gamma) of the policy gradient theorem is inside.  Sutton, McAllester, Singh, Mansour (2000); Agarwal, Kakade, Lee, Mahajan (2021).
+with A = Q - V and d = (I - gamma P_pi^T)^-1 start, the discounted visits: they sum to 1 / (1 - gamma), so the factor 1 / (1 - gamma) of the policy
+gradient theorem is inside.  Sutton, McAllester, Singh, Mansour (2000); Agarwal, Kakade, Lee, Mahajan (2021).
 
 The step is 1 + eta L Lipschitz in the 2-norm, L a bound on the Hessian of V(start) in the logits.  Two are used, the smaller counts:
 
@@ -13,8 +13,8 @@ The step is 1 + eta L Lipschitz in the 2-norm, L a bound on the Hessian of V(sta
    sum_t gamma^t (t + 1) = 1 / (1 - gamma)^2.
 2. On a convex set, `curvature`: along u the second derivative of V(start) is sum_s d(s) (E[(u - E u)^2 A] + 2 gamma Cov_pi(u, P V')), with
    V' = (I - gamma P_pi)^-1 E_pi[u A].  With k(s) = min(1/2, 2 max_a pi (1 - pi)) >= |F(s)|, the variance of u in s is at most k(s) |u(s, .)|^2, so
-   E[(u - E u)^2 |A|] <= |u(s, .)|^2 min(2 E|A|, k max|A|), |V'| <= |u| max_s |pi A|_2 / (1 - gamma), and the covariance is at most sqrt(k(s)) |u(s,
-   .)| |V'|. It vanishes as the policy becomes deterministic or optimal.
+   E[(u - E u)^2 |A|] <= |u(s, .)|^2 min(2 E|A|, k max|A|), |V'| <= |u| max_s |pi A|_2 / (1 - gamma), and the covariance is at most
+   sqrt(k(s)) |u(s, .)| |V'|.  The bound vanishes as the policy becomes deterministic or optimal.
 """
 
 from __future__ import annotations

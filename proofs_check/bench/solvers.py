@@ -288,8 +288,12 @@ def _quantecon(case: Case) -> dict[str, Callable[[], object]]:
     else:
         model = DiscreteDP(case.rewards, case.cube, case.discount)
     methods = ["mpi"] if case.sparse else ["mpi", "pi"]
-    options = {"epsilon": TOLERANCE, "max_iter": 10**6}
-    return {f"quantecon {m}": (lambda m=m: model.solve(method=m, **(options if m == "mpi" else {"max_iter": 250})).v) for m in methods}
+
+    def program(method: str) -> Callable[[], object]:
+        options = {"epsilon": TOLERANCE, "max_iter": 10**6} if method == "mpi" else {"max_iter": 250}
+        return lambda: model.solve(method=method, **options).v
+
+    return {f"quantecon {method}": program(method) for method in methods}
 
 
 def _numpy(case: Case) -> dict[str, Callable[[], object]]:

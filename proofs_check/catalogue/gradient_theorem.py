@@ -41,7 +41,9 @@ performance_difference = Claim(
     domain=random_mdps(policy="any", other="any", mu="any", rho="mu", rewards=None),
     forms=[
         Form("visits of the new policy", equal((1 - q.gamma) * q.other_value_difference, q.advantage_under_other_visits), symbolic=((1, 2), (2, 2))),
-        Form("visits of the old policy", equal((1 - q.gamma) * q.other_value_difference, q.policy_change_under_other_values), symbolic=((1, 2), (2, 2))),
+        Form(
+            "visits of the old policy", equal((1 - q.gamma) * q.other_value_difference, q.policy_change_under_other_values), symbolic=((1, 2), (2, 2))
+        ),
     ],
     negative_controls=[
         Control(

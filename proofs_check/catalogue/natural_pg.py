@@ -27,7 +27,12 @@ npg_rate = Claim(
             settings={q.eta: Between(Rational(1, 100), 100)},
             trivial=0,
         ),
-        Form("monotone", q.next_state_values >= q.state_values, domain=random_mdps(policy="interior", mu="any"), settings={q.eta: Between(Rational(1, 100), 100)}),
+        Form(
+            "monotone",
+            q.next_state_values >= q.state_values,
+            domain=random_mdps(policy="interior", mu="any"),
+            settings={q.eta: Between(Rational(1, 100), 100)},
+        ),
     ],
     negative_controls=[
         Control(

@@ -1,6 +1,9 @@
-"""Softmax policy gradient with exact gradients: curvature, gradient domination, rates from both sides.  Derivation: docs/theory/softmax_smoothness.md, docs/theory/softmax_rates.md"""
+"""Softmax policy gradient with exact gradients: curvature, gradient domination, rates from both sides.
 
-from sympy import Rational, sqrt
+Derivation: docs/theory/softmax_smoothness.md, docs/theory/softmax_rates.md
+"""
+
+from sympy import Expr, Rational, sqrt
 
 from pgtheory.policy_gradient import SoftmaxPG
 from proofs_check import quantities as q
@@ -18,7 +21,9 @@ FEW_ARMS = ((1, 2, 0), (1, 3, 0))
 smoothness = Claim(
     id="softmax-smoothness-sharp",
     title="Softmax values are smooth, with a sharper constant than printed",
-    source=Source(AGARWAL, where="Lemma D.4; Mei et al. (2020), Lemmas 2 and 7; the order also in Yuan, Gower, Lazaric (2022)", version=AGARWAL_VERSION),
+    source=Source(
+        AGARWAL, where="Lemma D.4; Mei et al. (2020), Lemmas 2 and 7; the order also in Yuan, Gower, Lazaric (2022)", version=AGARWAL_VERSION
+    ),
     domain=random_mdps(mu="any", rho="mu"),
     forms=[
         Form("derived", q.hessian_norm <= 1 / (2 * (1 - q.gamma) ** 2)),
@@ -143,7 +148,11 @@ one_over_t = Claim(
 monotone = Claim(
     id="softmax-pg-any-step-monotone",
     title="Softmax policy gradient improves every state, whatever the step size",
-    source=Source("liu2024elementary", where="softmax policy gradient with any constant step; for small steps Agarwal et al. (2021), Lemma C.2", version="arXiv:2404.03372v2"),
+    source=Source(
+        "liu2024elementary",
+        where="softmax policy gradient with any constant step; for small steps Agarwal et al. (2021), Lemma C.2",
+        version="arXiv:2404.03372v2",
+    ),
     domain=random_mdps(policy="interior", mu="any"),
     process=SoftmaxPG(step_size=q.eta),
     settings={q.eta: Between(Rational(1, 1000), 1000)},
@@ -174,7 +183,7 @@ RISE = 2 * q.eta * (1 + q.eta / 4)
 MDP_RISE = 2 * q.eta / (1 - q.gamma) ** 2 * (1 + q.eta / (4 * (1 - q.gamma) ** 2)) * q.largest_mismatch**2
 
 
-def _floor(c):  # noqa: ANN001, ANN202
+def _floor(c: Expr) -> Expr:
     """gap_0 (1 - C gap_0) / ((1 - C gap_0) + C gap_0 t)."""
     slack = 1 - c * gap(q.mu, 0)
     return gap(q.mu, 0) * slack / (slack + c * gap(q.mu, 0) * q.T)

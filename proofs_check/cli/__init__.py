@@ -157,8 +157,8 @@ def mutate(
     Status 1 if one survives that is neither implied nor known to be true."""
     from proofs_check.cli.mutation import mutate_and_print
 
-    options = {"budget": budget.value, "seed": seed, "as_json": as_json, "fresh": fresh, "store": store, "all_rows": verbose}
-    raise typer.Exit(mutate_and_print(targets or [], everything, **options))
+    status = mutate_and_print(targets or [], everything, budget=budget.value, seed=seed, as_json=as_json, fresh=fresh, store=store, all_rows=verbose)
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -5,8 +5,9 @@ back at all of them.  Where the bound is not a number (t = 0 in 1/t) or the cond
 
 The *excess* is by how much a statement fails: left - right for <=, right - left for >=, |left - right| for =.  What float64 can say is limited
 by the solve (I - gamma P) V = r and by the differences taken afterwards, so an excess counts as a candidate only above
-`tolerance` = 1e3 S eps (max|r| + tau log A) max(1, 1/tau) / (1 - gamma)^3: rounding 8 S eps times the condition (1 + gamma)/(1 - gamma) times |V| <= max|r|/(1 - gamma),
-one more 1/(1 - gamma) for gradients, and a factor of about 60 for the few operations that follow.  A candidate is no verdict: exact arithmetic decides.
+`tolerance` = 1e3 S eps (max|r| + tau log A) max(1, 1/tau) / (1 - gamma)^3: rounding 8 S eps times the condition (1 + gamma)/(1 - gamma) times
+|V| <= max|r|/(1 - gamma), one more 1/(1 - gamma) for gradients, and a factor of about 60 for the few operations that follow.  A candidate is no
+verdict: exact arithmetic decides.
 """
 
 from __future__ import annotations
@@ -109,7 +110,16 @@ def compare(case: Case, context: Context, values: dict[str, Any] | None = None) 
             better = right < limit if case.statement.relation == "<=" else right > limit
             informative = (says & better).reshape(len(left), -1).any(axis=1)
     times = context.times[context.now] if case.statement.over != "instance" else context.times[:1]
-    return Measurement(times, left, right, excess, tolerance(context, logs=bool(needed(case) & LOGARITHMIC)), ratio, informative, says.reshape(len(left), -1).any(axis=1))
+    return Measurement(
+        times,
+        left,
+        right,
+        excess,
+        tolerance(context, logs=bool(needed(case) & LOGARITHMIC)),
+        ratio,
+        informative,
+        says.reshape(len(left), -1).any(axis=1),
+    )
 
 
 def quantities_of(case: Case, context: Context) -> dict[str, Any]:
@@ -136,7 +146,9 @@ def _ratio(p: int, q: int) -> float:
 
 
 def tolerance(context: Context, logs: bool = False) -> Array:
-    """(B,): see the module's docstring.  Differences of log probabilities (`logs`) add 60 eps max|log pi|, divided by the step size where it is below 1."""
+    """(B,): see the module's docstring.
+
+    Differences of log probabilities (`logs`) add 60 eps max|log pi|, divided by the step size where it is below 1."""
     states, actions = context.rewards.shape[1:]
     tau = context.settings.get("tau")
     largest = np.maximum(np.abs(context.rewards).max(axis=(1, 2)), 1e-3)
@@ -193,7 +205,9 @@ def method_settings(case: Case, names: dict[str, Any], number: Any) -> list[Any]
     for field in case.process.setting_names:
         value = getattr(case.process, field)
         if callable(value):
-            raise ExpressionError(f"{case.claim}: {field} is a function; a claim writes it as an expression over settings, gamma, S and A, which can be exact")
+            raise ExpressionError(
+                f"{case.claim}: {field} is a function; a claim writes it as an expression over settings, gamma, S and A, which can be exact"
+            )
         out.append(evaluate(check_exact(value), names, number) if hasattr(value, "free_symbols") else value)
     return out
 

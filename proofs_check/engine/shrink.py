@@ -123,7 +123,11 @@ class _Shrinker:
                 continue
             now = fraction(instance.settings[name])
             powers = [Fraction(10) ** k for k in range(-6, 7)]
-            for simple in [Fraction(1), *sorted(powers, key=lambda p: abs(p - now)), *(simplest_between(now * (1 - w), now * (1 + w)) for w in _WIDTHS)]:
+            for simple in [
+                Fraction(1),
+                *sorted(powers, key=lambda p: abs(p - now)),
+                *(simplest_between(now * (1 - w), now * (1 + w)) for w in _WIDTHS),
+            ]:
                 if _weight(simple) < _weight(now):
                     yield dataclasses.replace(instance, settings={**instance.settings, name: rational(simple)})
 
@@ -140,7 +144,9 @@ def exactly(instance: Instance) -> Instance:
     """The instance in rationals: floats become their simplest fractions, rows sum to exactly 1."""
     if instance.is_exact:
         return instance
-    rows: dict[str, Any] = {f: None if getattr(instance, f) is None else exact_rows(getattr(instance, f)) for f in ("transitions", "mu", "rho", "policy", "other")}
+    rows: dict[str, Any] = {
+        f: None if getattr(instance, f) is None else exact_rows(getattr(instance, f)) for f in ("transitions", "mu", "rho", "policy", "other")
+    }
     if np.array_equal(instance.mu, instance.rho):
         rows["rho"] = rows["mu"]
     settings = {key: simplest(float(value)) for key, value in instance.settings.items()}
@@ -160,7 +166,10 @@ def rounded_instance(instance: Instance, d: int) -> Instance:
     if (exact.mu == exact.rho).all():
         rows["rho"] = rows["mu"]
     discount = rational(min(Fraction(round(fraction(exact.discount) * d), d), Fraction(d - 1, d)))
-    settings = {key: rational(Fraction(float(fraction(value))).limit_denominator(d)) if fraction(value) > Fraction(1, d) else value for key, value in exact.settings.items()}
+    settings = {
+        key: rational(Fraction(float(fraction(value))).limit_denominator(d)) if fraction(value) > Fraction(1, d) else value
+        for key, value in exact.settings.items()
+    }
     return dataclasses.replace(exact, **rows, rewards=_rounded(exact.rewards, d), discount=discount, settings=settings)
 
 

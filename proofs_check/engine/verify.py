@@ -421,7 +421,7 @@ class _Examination:
         self.say(f"certified runs of {self.budget.long_steps:,} steps")
         runs = certify_long(self.case, self.budget.long_steps, instances=named_instances(self.case)[: self.budget.long_runs])
         for run in runs:
-            if run.outcome is not None and run.status == "violated":
+            if run.outcome is not None and run.instance is not None and run.status == "violated":
                 self.counterexample = replayable(self.case, run.instance, run.outcome)
                 return 0
         held = [run for run in runs if run.status == "holds"]
@@ -447,7 +447,8 @@ class _Examination:
         elif self.disproved:
             verdict, evidence = v.UNDECIDED, "the two sides differ as rational functions, so it is false somewhere, and the search did not find where"
         elif certified:
-            steps = "" if self.case.process is None else f" up to t = {self.budget.certified_steps if self.case.horizon is None else min(self.case.horizon, self.budget.certified_steps):,}"
+            last = min(self.case.horizon or self.budget.certified_steps, self.budget.certified_steps)
+            steps = "" if self.case.process is None else f" up to t = {last:,}"
             verdict, evidence = v.CERTIFIED, f"{certified} instances in exact arithmetic{steps}; searched {found.instances:,} in float64"
         else:
             verdict, evidence = v.SUPPORTED, f"float64 over {found.instances:,} instances"
@@ -584,7 +585,9 @@ def unmet_assumptions(case: Case, model: Any) -> list[str]:
 
 
 def dressed_as_given(case: Case, model: Any) -> Iterable[Instance]:
-    """The model with its own start distribution, and the policies and settings that the claim allows, each once (somebody else's method has its own)."""
+    """The model with its own start distribution, and the policies and settings that the claim allows, each once.
+
+    Somebody else's method has its own start policy."""
     seen = set()
     for instance in dressed(case, model, limit=40 if model.num_states <= 10 else 6):
         own = dataclasses.replace(instance, mu=model.exact.start, rho=model.exact.start)

@@ -168,7 +168,14 @@ def _environment() -> Any:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"figure": words.figure, "tightness": words.tightness_figure, "duration": words.duration, "bar": _bar, "share": _share, "capfirst": _capfirst}
+    environment.filters |= {
+        "figure": words.figure,
+        "tightness": words.tightness_figure,
+        "duration": words.duration,
+        "bar": _bar,
+        "share": _share,
+        "capfirst": _capfirst,
+    }
     environment.globals |= {"words": words, "style": (_HERE / "templates" / "style.css").read_text(encoding="utf-8")}
     return environment
 

@@ -38,7 +38,9 @@ def random_policies(seed: int, records: int, states: int, actions: int, denomina
     return out
 
 
-def contexts(instance: Instance, policies: np.ndarray, *, pairs: bool = False, kinds: tuple[str, ...] = ("float", "rational", "ball")) -> dict[str, object]:
+def contexts(
+    instance: Instance, policies: np.ndarray, *, pairs: bool = False, kinds: tuple[str, ...] = ("float", "rational", "ball")
+) -> dict[str, object]:
     """The instance with the records `policies` (at the steps 0, 1, ...) in each arithmetic; balls at the present precision."""
     from mdps.rational import to_float
 

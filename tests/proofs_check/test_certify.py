@@ -124,7 +124,14 @@ def test_balls_never_contradict_rationals(left, right, relation, numerator, deno
 @pytest.mark.parametrize("relation", ["<=", ">=", "="])
 @pytest.mark.parametrize(
     "nonsense",
-    [sqrt(q.gamma - 2), log(q.gamma - 2), log(q.gamma - Rational(1, 2)), 1 / (q.gamma - Rational(1, 2)), (q.gamma - 2) ** Rational(3, 2), 1 / (2 * q.gamma - 1) ** 2],
+    [
+        sqrt(q.gamma - 2),
+        log(q.gamma - 2),
+        log(q.gamma - Rational(1, 2)),
+        1 / (q.gamma - Rational(1, 2)),
+        (q.gamma - 2) ** Rational(3, 2),
+        1 / (2 * q.gamma - 1) ** 2,
+    ],
 )
 def test_a_bound_that_is_no_number_is_never_violated_and_never_holds(nonsense, relation):
     """At discount 1/2: negative roots and logarithms, log 0, division by 0; with a run (balls) and without (rationals first)."""
@@ -248,7 +255,12 @@ def test_a_float_step_size_means_the_number_that_a_person_wrote():
 def test_policy_iteration_runs_in_rationals():
     outcome = judged(stated(q.gap_sup, "<=", q.gamma**q.T * q.gap_sup_0), uniform_deterministic(), times=range(4), process=PolicyIteration())
     assert (outcome.status, outcome.arithmetic) == ("holds", "rationals")
-    fails = judged(stated(q.gap_sup, "<=", q.gamma ** (4 * q.T) * q.gap_sup_0), uniform_deterministic("domino(8, 9/10)"), times=range(4), process=PolicyIteration())
+    fails = judged(
+        stated(q.gap_sup, "<=", q.gamma ** (4 * q.T) * q.gap_sup_0),
+        uniform_deterministic("domino(8, 9/10)"),
+        times=range(4),
+        process=PolicyIteration(),
+    )
     assert fails.status == "violated" and fails.arithmetic == "rationals"
 
 

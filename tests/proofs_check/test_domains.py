@@ -109,7 +109,12 @@ def test_an_instance_outside_is_told_by_its_assumption():
     }
     for name, change in changes.items():
         assert [a.name for a in Domain(policy="interior").broken(dataclasses.replace(inside, **change))] == [name]
-    others = {"bandit": bandits(policy="interior"), "same start": Domain(policy="interior", rho="mu"), "uniform start": Domain(policy="uniform"), "deterministic": Domain(policy="deterministic")}
+    others = {
+        "bandit": bandits(policy="interior"),
+        "same start": Domain(policy="interior", rho="mu"),
+        "uniform start": Domain(policy="uniform"),
+        "deterministic": Domain(policy="deterministic"),
+    }
     for name, domain in others.items():
         moved = dataclasses.replace(inside, rho=np.array([0.25, 0.75]), mu=np.array([0.5, 0.5]), policy=np.full((2, 2), [0.25, 0.75]))
         assert name in [a.name for a in domain.broken(moved)]

@@ -137,7 +137,11 @@ def _finite(tree):
 
 RATIONAL_TREES = st.recursive(LEAVES, _grow, max_leaves=8).filter(_finite)
 TREES = st.recursive(
-    LEAVES, lambda inner: _grow(inner) | inner.map(lambda a: sympy.log(1 + a**2)) | inner.map(lambda a: sympy.exp(-(a**2))) | inner.map(lambda a: sympy.sqrt(a**2)), max_leaves=8
+    LEAVES,
+    lambda inner: (
+        _grow(inner) | inner.map(lambda a: sympy.log(1 + a**2)) | inner.map(lambda a: sympy.exp(-(a**2))) | inner.map(lambda a: sympy.sqrt(a**2))
+    ),
+    max_leaves=8,
 ).filter(lambda tree: _finite(tree) and not tree.has(sympy.I))
 
 
@@ -192,7 +196,15 @@ def test_powers_of_zero_and_of_balls_around_zero():
 def test_what_is_no_number_in_floats_is_no_certain_ball():
     """sqrt and log of a negative number, and 1/0: a ball must not turn them into something a comparison could be certain of."""
     with np.errstate(all="ignore"):
-        for words in ("sqrt(gamma - 1)", "log(gamma - 1)", "1/(gamma - 3/4)", "log(gamma - 3/4)", "(gamma - 1)**(1/2)", "(gamma - 1)**(3/2)", "max(log(gamma - 1), 0)"):
+        for words in (
+            "sqrt(gamma - 1)",
+            "log(gamma - 1)",
+            "1/(gamma - 3/4)",
+            "log(gamma - 3/4)",
+            "(gamma - 1)**(1/2)",
+            "(gamma - 1)**(3/2)",
+            "max(log(gamma - 1), 0)",
+        ):
             tree = parse(words, NAMES)
             ball = evaluate(tree, {"gamma": arb("0.75")}, lambda p, q: arb(fmpq(p, q)))
             assert not (ball < 0) and not (ball >= 0), words

@@ -98,11 +98,12 @@ def test_enclosure_of_wide_balls_holds_every_member():
 def test_no_norm_in_rationals_and_none_of_what_is_no_number():
     with pytest.raises(TypeError, match="balls"):
         spectral_norm(rational_array([[1]]), "rational")
-    with pytest.raises((np.linalg.LinAlgError, ArithmeticError)):
-        unknown = np.array([[arb("nan"), arb(0)], [arb(0), arb(1)]], dtype=object)
-        found = spectral_norm(unknown, "ball")[()]
-        if not found.is_finite():
-            raise ArithmeticError("undecided is right too")
+    unknown = np.array([[arb("nan"), arb(0)], [arb(0), arb(1)]], dtype=object)
+    try:
+        finite = bool(spectral_norm(unknown, "ball")[()].is_finite())
+    except (np.linalg.LinAlgError, ArithmeticError):
+        finite = False
+    assert not finite
 
 
 def test_loop_at_its_worst_policy_has_the_published_curvature():

@@ -58,7 +58,11 @@ def test_rewards_outside_the_range_are_mapped_onto_it_and_the_name_says_so():
 @pytest.mark.exact
 def test_start_policies_and_distributions():
     model = zoo.load("loop(9/10)")
-    for kind, fits in (("uniform", lambda p: (p == rational("1/2")).all()), ("deterministic", lambda p: ((p == 0) | (p == 1)).all()), ("interior", lambda p: (p > 0).all())):
+    for kind, fits in (
+        ("uniform", lambda p: (p == rational("1/2")).all()),
+        ("deterministic", lambda p: ((p == 0) | (p == 1)).all()),
+        ("interior", lambda p: (p > 0).all()),
+    ):
         found = list(start_policies(Domain(policy=kind), 2, 2))
         assert found and all(fits(p) and (p.sum(axis=1) == 1).all() for p in found)
     assert len(list(start_policies(Domain(policy="interior"), 2, 1))) == 1
@@ -71,7 +75,11 @@ def test_start_policies_and_distributions():
 def test_a_cut_list_still_varies_everything():
     case = CASES["npg-one-over-T:monotone"]
     found = list(itertools.islice(dressed(case, zoo.load("chain(6, 9/10)")), 12))
-    assert len({str(i.policy.tolist()) for i in found}) > 2 and len({str(i.settings) for i in found}) > 1 and len({str(i.mu.tolist()) for i in found}) > 1
+    assert (
+        len({str(i.policy.tolist()) for i in found}) > 2
+        and len({str(i.settings) for i in found}) > 1
+        and len({str(i.mu.tolist()) for i in found}) > 1
+    )
 
 
 def test_settle_leaves_out_what_is_outside_the_domain():

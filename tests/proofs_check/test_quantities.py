@@ -226,7 +226,13 @@ def test_units_on_one_state():
     transitions, ones = rational_array(np.ones((1, 2, 1), dtype=int)), rational_array([1])
     (base,) = random_instances(1, 1, 2)
     instance = dataclasses.replace(
-        base, transitions=transitions, rewards=rational_array([[1, 0]]), discount=rational("1/2"), mu=ones, rho=ones, policy=rational_array([["3/4", "1/4"]])
+        base,
+        transitions=transitions,
+        rewards=rational_array([[1, 0]]),
+        discount=rational("1/2"),
+        mu=ones,
+        rho=ones,
+        policy=rational_array([["3/4", "1/4"]]),
     )
     made = contexts(instance, instance.policy[None])
     expected = {
@@ -285,7 +291,13 @@ def test_unreachable_states_and_no_discount():
     moves[:, :, 1] = rational("2/3")
     lonely = dataclasses.replace(instance, transitions=moves, mu=rational_array(["1/2", "1/2", 0]), rho=rational_array(["1/4", "3/4", 0]))
     smaller = dataclasses.replace(
-        lonely, transitions=moves[:2, :, :2], rewards=lonely.rewards[:2], mu=lonely.mu[:2], rho=lonely.rho[:2], policy=lonely.policy[:2], other=lonely.other[:2]
+        lonely,
+        transitions=moves[:2, :, :2],
+        rewards=lonely.rewards[:2],
+        mu=lonely.mu[:2],
+        rho=lonely.rho[:2],
+        policy=lonely.policy[:2],
+        other=lonely.other[:2],
     )
     big, little = contexts(lonely, policies)["rational"], contexts(smaller, policies[:, :2])["rational"]
     for name in ("gap_rho", "gap_mu", "other_value_difference", "advantage_under_other_visits", "policy_change_under_other_values"):

@@ -72,7 +72,7 @@ def test_a_false_statement_is_found_shrunk_and_confirmed(name):
 
 @pytest.mark.parametrize("name", TRUE)
 def test_a_true_statement_has_no_candidates(name):
-    case, found = hunted(name, pool=TRUE)
+    _, found = hunted(name, pool=TRUE)
     assert found.refutation is None and found.candidates == 0 and found.instances > 50
 
 
@@ -127,7 +127,9 @@ def test_an_infinite_bound_at_the_start_is_no_statement():
 
 def test_conditions_silence_instances_and_steps():
     batch = Batch.of([i.as_float() for i in random_instances(3, 2, 2, count=6)])
-    case = the_case(claim(Statement(q.gap_rho, "<=", -q.S), domain=ANYTHING, process=NaturalPG(step_size=1), where=((3, q.T), (q.gamma, Rational(1, 2)))))
+    case = the_case(
+        claim(Statement(q.gap_rho, "<=", -q.S), domain=ANYTHING, process=NaturalPG(step_size=1), where=((3, q.T), (q.gamma, Rational(1, 2))))
+    )
     seen = measure(case, batch, 20)
     assert (np.isfinite(seen.excess[..., 0]) == ((seen.times > 3) & (batch.discount < 0.5)[:, None])).all()
     assert seen.says.tolist() == (batch.discount < 0.5).tolist()

@@ -94,7 +94,9 @@ def test_an_enclosure_of_a_wrong_guess_still_holds_the_optimum():
 def test_a_batch_is_solved_instance_by_instance():
     from proofs_check.instance import Batch, float_context
 
-    instances = [dataclasses.replace(i.as_float(), settings={"tau": tau}) for i, tau in zip(random_instances(6, 2, 2, count=3), (1.0, 0.1, 0.01), strict=True)]
+    instances = [
+        dataclasses.replace(i.as_float(), settings={"tau": tau}) for i, tau in zip(random_instances(6, 2, 2, count=3), (1.0, 0.1, 0.01), strict=True)
+    ]
     batch = Batch.of(instances)
     together = float_context(batch, np.zeros(1, dtype=int), batch.policy[:, None], pairs=False).soft_optimum[0]
     for k, instance in enumerate(instances):

@@ -83,7 +83,11 @@ def test_text_of_a_statement():
 
 TREES = st.recursive(
     st.sampled_from(sorted(quantities())).map(sympy.Symbol) | st.integers(-4, 9).map(sympy.Integer),
-    lambda inner: st.builds(lambda a, b: a + b, inner, inner) | st.builds(lambda a, b: a * b, inner, inner) | st.builds(lambda a, b: a / (1 + b**2), inner, inner),
+    lambda inner: (
+        st.builds(lambda a, b: a + b, inner, inner)
+        | st.builds(lambda a, b: a * b, inner, inner)
+        | st.builds(lambda a, b: a / (1 + b**2), inner, inner)
+    ),
     max_leaves=5,
 )
 

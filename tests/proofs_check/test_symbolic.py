@@ -8,13 +8,13 @@ import pytest
 from flint import Ordering, fmpq, fmpq_mpoly_ctx
 from hypothesis import given
 from hypothesis import strategies as st
+from small import claim, the_case
 
 from proofs_check import quantities as q
 from proofs_check.catalogue import claims
 from proofs_check.domains import Domain
 from proofs_check.engine.symbolic import RationalFunction, proved, symbolic_context
 from proofs_check.statement import equal
-from small import claim, the_case
 
 TWO = Domain(policy="any", other="any", mu="any", rho="mu", rewards=None)
 RING = fmpq_mpoly_ctx.get(("a", "b"), Ordering.degrevlex)

@@ -108,7 +108,12 @@ def test_a_counterexample_that_is_no_counterexample_does_not_replay(name):
     owner = claims()[case.claim]
     for form in owner.forms:
         true = owner.case(form)
-        if true.statement.left != case.statement.left or true.process != case.process or true.domain.broken(instance) or set(true.settings) - set(instance.settings):
+        if (
+            true.statement.left != case.statement.left
+            or true.process != case.process
+            or true.domain.broken(instance)
+            or set(true.settings) - set(instance.settings)
+        ):
             continue
         outcome = confirm(true, instance, [data["t"] or 0])
         assert outcome.status != "violated", (form.name, outcome)
@@ -119,13 +124,22 @@ def optimal_start(instance):
     from proofs_check.instance import exact_optimum
 
     values, action_values = exact_optimum(instance)
-    return min(max(p for p, best in zip(pi, row == value, strict=True) if best) for pi, row, value in zip(instance.policy, action_values, values, strict=True))
+    return min(
+        max(p for p, best in zip(pi, row == value, strict=True) if best)
+        for pi, row, value in zip(instance.policy, action_values, values, strict=True)
+    )
 
 
 def bound_of(text, instance, t):
     """A bound's figure at the counterexample, for quantities of the instance that need no run."""
     states, actions = instance.shape
-    values = {"gamma": float(instance.as_float().discount), "S": states, "A": actions, "t": t, **{k: float(x) for k, x in instance.as_float().settings.items()}}
+    values = {
+        "gamma": float(instance.as_float().discount),
+        "S": states,
+        "A": actions,
+        "t": t,
+        **{k: float(x) for k, x in instance.as_float().settings.items()},
+    }
     from proofs_check.expression import evaluate
     from proofs_check.quantities import parse
 
@@ -146,8 +160,12 @@ REASONS = {
     "softmax-one-over-t-lower-bound:no decay": lambda i, t, left: t >= 1,
     "softmax-one-over-t-lower-bound:C halved": lambda i, t, left: t >= 1,
     # the natural gradient: large steps make the first term small, small ones the second; a start far from the optimal policy makes the first too small
-    "npg-one-over-T:second term dropped": lambda i, t, left: t >= 1 and bound_of("log(A)/(eta*t)", i, t) < left <= bound_of("1/((1-gamma)**2*t)", i, t),
-    "npg-one-over-T:first term dropped": lambda i, t, left: t >= 1 and bound_of("1/((1-gamma)**2*t)", i, t) < left <= bound_of("log(A)/(eta*t)", i, t) * 1.001,
+    "npg-one-over-T:second term dropped": lambda i, t, left: (
+        t >= 1 and bound_of("log(A)/(eta*t)", i, t) < left <= bound_of("1/((1-gamma)**2*t)", i, t)
+    ),
+    "npg-one-over-T:first term dropped": lambda i, t, left: (
+        t >= 1 and bound_of("1/((1-gamma)**2*t)", i, t) < left <= bound_of("log(A)/(eta*t)", i, t) * 1.001
+    ),
     "npg-one-over-T:any start": lambda i, t, left: t >= 1 and optimal_start(i) * i.shape[1] < 1,
     "entropy-npg-linear:faster contraction": lambda i, t, left: t >= 2,
     "policy-iteration-monotone-geometric-finite:one step suffices": lambda i, t, left: t == 1,
@@ -334,9 +352,18 @@ def test_a_claim_in_a_file_is_judged_like_any_other(tmp_path):
         ("x = 1", "defines no Claim"),
         ("import no_such_module", "line 1: ModuleNotFoundError"),
         ("x = (", "line 1"),
-        ("from proofs_check import Claim, domains, quantities as q\nclaim = Claim(id='a', title='b', domain=domains.random_mdps(), statement=q.gap_rho <= 0.5)", "float"),
-        ("from proofs_check import Claim, domains, quantities as q\nclaim = Claim(id='a', title='b', domain=domains.random_mdps(), statement=q.gap_ro <= 1)", "gap_rho"),
-        ("from proofs_check import Claim, domains, quantities as q\nclaim = Claim(id='a', title='b', domain=domains.random_mdps())", "statement or forms"),
+        (
+            "from proofs_check import Claim, domains, quantities as q\nclaim = Claim(id='a', title='b', domain=domains.random_mdps(), statement=q.gap_rho <= 0.5)",
+            "float",
+        ),
+        (
+            "from proofs_check import Claim, domains, quantities as q\nclaim = Claim(id='a', title='b', domain=domains.random_mdps(), statement=q.gap_ro <= 1)",
+            "gap_rho",
+        ),
+        (
+            "from proofs_check import Claim, domains, quantities as q\nclaim = Claim(id='a', title='b', domain=domains.random_mdps())",
+            "statement or forms",
+        ),
     ],
 )
 def test_a_wrong_file_is_told_its_line_or_its_fault(tmp_path, text, match):
@@ -355,7 +382,16 @@ def test_ill_posed_claims_are_refused_with_words():
         (claim(q.gap_rho <= 1 / q.T, process=pgtheory.NaturalPG(step_size=q.eta), **about), "eta has no value"),
         (claim(q.gap_rho <= 1 / q.T, process=pgtheory.NaturalPG(step_size=lambda m: 1), **about), "is a function"),
         (claim(q.gap_rho <= q.eta, process=pgtheory.NaturalPG(step_size=1), settings={q.eta: Between(1, 2)}, **about), "step_size of its own"),
-        (claim(q.gap_rho <= 1 / q.T, process=pgtheory.NaturalPG(step_size=q.eta), settings={q.eta: "sqrt(1 - gamma)"}, instances=("loop(9/10)",), **about), "no rational number"),
+        (
+            claim(
+                q.gap_rho <= 1 / q.T,
+                process=pgtheory.NaturalPG(step_size=q.eta),
+                settings={q.eta: "sqrt(1 - gamma)"},
+                instances=("loop(9/10)",),
+                **about,
+            ),
+            "no rational number",
+        ),
     ):
         with pytest.raises(ModelError, match=match):
             tiny(made)

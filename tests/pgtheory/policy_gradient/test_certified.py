@@ -98,12 +98,12 @@ def test_enclosures_agree_with_the_compiled_run(method, settings):
     mdp = zoo.river_swim()
     rewards = mdp.exact.rewards / max(mdp.exact.rewards.reshape(-1))
     mdp = mdp.replace(rewards=rewards)
-    times = (0, 10, 40)
+    times = (0, 4, 15)
     enclosures = certified_run(method, mdp, "uniform", settings, times)
     floats = tuple(float(arb(x)) for x in settings)
     records, _ = method.run_arrays(mdp.transitions[None], mdp.rewards[None], [mdp.discount], mdp.start[None], method.start(mdp)[None], floats, times)
     figures = np.array([[[float(x) for x in row] for row in enclosure] for enclosure in enclosures])
-    # 40 steps multiply a rounding of 1e-13 (values of size 1/(1 - gamma)) by Lip each; the largest of these steps are nearly contractions
+    # 15 steps multiply a rounding of 1e-13 (values of size 1/(1 - gamma)) by Lip each; the largest of these steps are nearly contractions
     np.testing.assert_allclose(records[0], figures, rtol=1e-6, atol=1e-6)
 
 
