@@ -13,6 +13,7 @@ import inspect
 import pathlib
 from typing import Any
 
+import mdps
 from mdps.errors import nearest
 from proofs_check import expression
 from proofs_check.bibliography import CITATIONS
@@ -21,8 +22,6 @@ from proofs_check.expression import ExpressionError
 from proofs_check.quantities import parse
 from proofs_check.statement import Statement
 
-ENGINE_VERSION = 1
-"""Raised when the engine changes so that older evidence no longer counts."""
 FORM_FIELDS = ("domain", "process", "settings", "trivial", "where", "horizon", "symbolic", "boxes", "instances")
 
 
@@ -102,13 +101,12 @@ class Case:
     def digest(self) -> str:
         from pgtheory.compiled import source_digest
 
-        return hashlib.sha256(f"{ENGINE_VERSION} {source_digest()} {_checking_sources()} {self.canonical()}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{source_digest()} {_checking_sources()} {self.canonical()}".encode()).hexdigest()[:16]
 
 
 @functools.cache
 def _checking_sources() -> str:
     """Digest of the sources that measure and judge (quantities, domains, engine) and of the models: evidence gained with others does not count."""
-    import mdps
 
     here, models = pathlib.Path(__file__).parent, pathlib.Path(mdps.__file__).parent
     h = hashlib.sha256()

@@ -30,11 +30,12 @@ from proofs_check.context import Context
 from proofs_check.engine import budget as budgets
 from proofs_check.engine.budget import Budget
 from proofs_check.engine.certify import confirm
+from proofs_check.engine.examination import Examination, replayable
 from proofs_check.engine.measure import Measurement, compare, needed, quantities_of, trajectory
 from proofs_check.engine.mutants import Mutant, mutants
 from proofs_check.engine.search import Found, _climb
 from proofs_check.engine.shrink import confirmable_times
-from proofs_check.engine.verify import _Examination, replayable, resolve
+from proofs_check.engine.targets import resolve
 from proofs_check.expression import evaluate
 from proofs_check.instance import Batch, Instance
 from proofs_check.instances import named
@@ -237,7 +238,7 @@ class _Judge:
         def verdict(status: str, evidence: str, **fields: Any) -> MutantVerdict:
             return MutantVerdict(mutant.name, self.text(mutant), status, evidence, seconds=round(time.perf_counter() - clock, 3), **fields)
 
-        exam = _Examination(mutant.case, self.budget, self.seed, self.progress)
+        exam = Examination(mutant.case, self.budget, self.seed, self.progress)
         if mutant.same_run:
             seen = [compare(mutant.case, entry.context, entry.values) for entry in self.entries]
             print_of = self.fingerprint(seen)
@@ -255,7 +256,7 @@ class _Judge:
             self.say(mutant.case, "a second, harder search")
             wider = mutant.case.domain if mutant.case.domain.bandit else mutant.case.domain.replace(max_states=mutant.case.domain.max_states + MORE)
             limits = HARDER.get(self.budget.name, HARDER["quick"])
-            second = _Examination(dataclasses.replace(mutant.case, domain=wider), limits, self.seed + 1, self.progress).run(None)
+            second = Examination(dataclasses.replace(mutant.case, domain=wider), limits, self.seed + 1, self.progress).run(None)
             result = second if second.verdict == v.REFUTED or second.instances > result.instances else result
         if result.verdict == v.REFUTED:
             return verdict(REFUTED, result.evidence, verdict=v.as_dict(result))
@@ -277,7 +278,7 @@ class _Judge:
             parts.append(flat[:, places].reshape(-1))
         return np.concatenate(parts)
 
-    def refuted_on_pool(self, exam: _Examination, seen: list[Measurement]) -> bool:
+    def refuted_on_pool(self, exam: Examination, seen: list[Measurement]) -> bool:
         """Whether a record of the pool violates the mutant, confirmed exactly; small named instances are tried first."""
         hits = []
         for position, (entry, one) in enumerate(zip(self.entries, seen, strict=True)):

@@ -29,7 +29,7 @@ from proofs_check.engine.measure import Measurement, measure
 from proofs_check.engine.mutants import COMPLEMENT
 from proofs_check.engine.search import Found, search
 from proofs_check.engine.shrink import confirmable_times, exactly
-from proofs_check.engine.verify import resolve
+from proofs_check.engine.targets import resolve
 from proofs_check.expression import text
 from proofs_check.instance import Batch
 from proofs_check.instances import named, settle

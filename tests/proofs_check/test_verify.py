@@ -22,10 +22,13 @@ from proofs_check.catalogue import claims
 from proofs_check.claim import Control, Form
 from proofs_check.domains import Between, Domain, random_mdps
 from proofs_check.engine import budget as budgets
+from proofs_check.engine import examination
 from proofs_check.engine import verify as engine
 from proofs_check.engine.certify import confirm
+from proofs_check.engine.examination import verify_case
 from proofs_check.engine.replay import replay
-from proofs_check.engine.verify import claims_of_file, resolve, verify, verify_case
+from proofs_check.engine.targets import claims_of_file, resolve
+from proofs_check.engine.verify import verify
 from proofs_check.instance import Instance
 from proofs_check.quantities import gap
 from proofs_check.statement import Statement, equal
@@ -230,8 +233,8 @@ def test_a_tiny_violation_below_the_float_tolerance_is_still_refuted_by_the_exac
 
 def test_a_false_equation_that_hides_from_the_search_is_not_certified(monkeypatch):
     """Its sides differ as rational functions, so it is false; without a counterexample that is `undecided`."""
-    monkeypatch.setattr(engine, "search", lambda case, *rest, **more: engine.Found(instances=5))
-    monkeypatch.setattr(engine, "certify", lambda *args: (3, [], None, None))
+    monkeypatch.setattr(examination, "search", lambda case, *rest, **more: examination.Found(instances=5))
+    monkeypatch.setattr(examination, "certify", lambda *args: (3, [], None, None))
     found = one(equal(q.direct_derivative, 2 * q.direct_gradient), symbolic=((1, 2),))
     assert found.verdict == v.UNDECIDED and "false somewhere" in found.evidence
     assert one(equal(q.direct_derivative, q.direct_gradient), symbolic=((1, 2),)).verdict == v.PROVED
@@ -240,10 +243,10 @@ def test_a_false_equation_that_hides_from_the_search_is_not_certified(monkeypatc
 def test_unconfirmed_candidates_make_a_verdict_undecided(monkeypatch):
     from proofs_check.engine.certify import Confirmation
 
-    monkeypatch.setattr(engine, "confirm", lambda *args, **more: Confirmation("undecided", "balls", 128, reason="planted"))
+    monkeypatch.setattr(examination, "confirm", lambda *args, **more: Confirmation("undecided", "balls", 128, reason="planted"))
     found = one(gap(q.rho, q.T) <= Rational(1, 100), **RUN)
     assert found.verdict in (v.UNDECIDED, v.REFUTED)
-    monkeypatch.setattr(engine, "certify", lambda *args: (0, [], None, None))
+    monkeypatch.setattr(examination, "certify", lambda *args: (0, [], None, None))
     found = one(gap(q.rho, q.T) <= Rational(1, 100), **RUN)
     assert found.verdict == v.UNDECIDED and "unreliable" in found.evidence and any("planted" in note for note in found.notes)
 

@@ -1,0 +1,92 @@
+"""Which claims a call means: ids, families, "id:form", files, `Claim` objects; and the changes that a call makes to them."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import pathlib
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import sympy
+
+from mdps.errors import ModelError, nearest
+from proofs_check.claim import Claim
+from proofs_check.engine.measure import ROLES
+
+
+def resolve(targets: Iterable[Any] | Any | None) -> list[tuple[Claim, str | None]]:
+    """Claims with the form that was asked for (None: all)."""
+    from proofs_check.catalogue import claims, get_claim
+
+    known = claims()
+    if targets is None:
+        return [(claim, None) for claim in known.values()]
+    if isinstance(targets, str | Claim | pathlib.Path):
+        targets = [targets]
+    out: list[tuple[Claim, str | None]] = []
+    families = {claim.family for claim in known.values()}
+    for target in targets:
+        if isinstance(target, Claim):
+            out.append((target, None))
+        elif isinstance(target, pathlib.Path) or str(target).endswith(".py"):
+            out.extend((claim, None) for claim in claims_of_file(pathlib.Path(target)))
+        elif target in families:
+            out.extend((claim, None) for claim in known.values() if claim.family == target)
+        else:
+            identifier, _, form = str(target).partition(":")
+            if identifier not in known:
+                near = nearest(identifier, [*known, *families])
+                raise ModelError(f"unknown claim or family {identifier!r}.{near} `pgtheory claims` lists all")
+            out.append((get_claim(identifier), form or None))
+    if not out:
+        raise ModelError("nothing to verify: no claim was named")
+    return out
+
+
+def claims_of_file(path: pathlib.Path) -> list[Claim]:
+    """The `Claim` objects that a Python file defines; raises ModelError where there is no such file or none in it."""
+    if not path.exists():
+        raise ModelError(f"no file {path}")
+    name = f"claim_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"{path} cannot be read as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except ModelError:
+        raise
+    except Exception as error:
+        line = getattr(error, "lineno", None) or _line_in(error, path)
+        raise ModelError(f"{path}{f', line {line}' if line else ''}: {type(error).__name__}: {error}") from error
+    found = [value for value in vars(module).values() if isinstance(value, Claim)]
+    if not found:
+        raise ModelError(f"{path} defines no Claim; write `claim = Claim(id=..., ...)`")
+    return found
+
+
+def _line_in(error: BaseException, path: pathlib.Path) -> int | None:
+    import traceback
+
+    here = path.resolve()
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if pathlib.Path(frame.filename).resolve() == here]
+    return lines[-1] if lines else None
+
+
+def changed(claim: Claim, form: str | None, bound: str | None, settings: dict[str, Any] | None, method: Any) -> Claim:
+    if isinstance(method, type) and hasattr(method, "run_arrays"):  # one of ours: its fields are the claim's settings
+        roles = {role: name for name, role in ROLES.items()}
+        method = method(**{field.name: sympy.Symbol(roles[field.name]) for field in dataclasses.fields(method) if field.name in roles})
+    if bound is not None or settings or method is not None:
+        if method is not None and bound is None and not settings and form is None:
+            forms = tuple(dataclasses.replace(f, process=method) for f in claim.forms if claim.case(f).process is not None)
+            if not forms:
+                raise ModelError(f"{claim.id} has no method to replace: it is no statement about a run")
+            return dataclasses.replace(claim, statement=None, forms=forms, negative_controls=())
+        return claim.replace(form=form, bound=bound, settings=settings, process=method)
+    if form is not None:
+        return dataclasses.replace(claim, statement=None, forms=(claim.form(form),), negative_controls=())
+    return claim
