@@ -88,6 +88,9 @@ class Examination:
         found = search(self.case, longer, self.seed, self.candidate, instances, self.say, climb=False)
         if self.counterexample is not None:
             return self.refuted(found)
+        if found.instances == 0 and instances:
+            reason = f"it says nothing about the first {max(longer.horizons):,} steps of this model"
+            return self.result(v.UNDECIDED, found, evidence=f"not applicable: {reason}", applies=False, notes=[f"does not meet: {reason}"])
         certified = self.certify(instances[:2]) if model.num_states <= CERTIFIED_SIZE and not self.theirs else 0
         return self.verdict(found, "", certified)
 
