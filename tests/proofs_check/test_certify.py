@@ -305,3 +305,51 @@ def test_certify_counts_what_holds_and_keeps_what_is_unknown():
     false = the_case(claim(stated(q.gap_rho, "<=", 1), domain=ANY, **NPG))
     held, _, violation, where = certify(false, instances, 4)
     assert violation.status == "violated" and where is instances[held]
+
+
+@pytest.mark.exact
+@pytest.mark.parametrize("method", [NaturalPG, MirrorDescent], ids=lambda m: m.__name__)
+def test_the_enclosure_of_a_run_holds_its_closed_form(method):
+    """Natural gradient, or KL mirror descent, on a bandit that pays (1, 0): the odds grow by e^eta a step, so the gap after t steps is
+    1/(1 + e^(eta t)).  The enclosure, whose radius carries every rounding, must hold that number computed with 2,000 bits; the second method
+    starts from exact parameters, so its radius is rounding alone."""
+    from flint import arb
+
+    model = zoo.load("arms([1, 0])").exact
+    instance = Instance(
+        model.transitions,
+        model.rewards,
+        model.discount,
+        model.start,
+        model.start,
+        rational_array([["1/2", "1/2"]]),
+        settings={"eta": rational("1/3")},
+    )
+    case = the_case(claim(stated(q.gap_rho, "<=", 1), domain=ANY, process=method(step_size=q.eta), settings={q.eta: 1}))
+    for bits in (64, 128, 300):
+        with arithmetic.precision(bits):
+            left = sides(case, exact_contexts(case, instance, [1, 7, 50], "ball"))[0][0, 1:, 0]
+        with arithmetic.precision(2000):
+            for t, ball in zip((1, 7, 50), left, strict=True):
+                exact = 1 / (1 + (arb(t) / 3).exp())
+                assert ball.contains(exact) and ball.rad() < arb(2) ** (-bits // 2 + 8)
+
+
+@pytest.mark.exact
+@pytest.mark.parametrize(
+    "method", [ProjectedPG(step_size=q.eta), MirrorDescent(step_size=q.eta, geometry="euclidean")], ids=["projected", "euclidean"]
+)
+def test_the_enclosure_of_a_rational_run_holds_the_rationals(method):
+    """From a dyadic start the radius is rounding alone: without it the balls would be other numbers than the thirds of the exact run."""
+    from proofs_check.engine.certify import rational_run
+
+    (instance,) = random_instances(7, 2, 2)
+    instance = dataclasses.replace(instance, policy=rational_array([["1/2", "1/2"], ["1/4", "3/4"]]), settings={"eta": rational("1/100")})
+    case = the_case(claim(stated(q.gap_rho, "<=", 1), domain=ANY, process=method, settings={q.eta: "1/100"}))
+    exact = rational_run(method, instance, [rational("1/100")], np.arange(4))
+    with arithmetic.precision(100):
+        balls = exact_contexts(case, instance, [0, 1, 2, 3], "ball").policies[0]
+    with arithmetic.precision(2000):
+        for ball, number in zip(balls.reshape(-1), exact.reshape(-1), strict=True):
+            assert ball.overlaps(arithmetic.balls(number)) and ball.rad() < 1e-12
+    assert any(int(number.q) & (int(number.q) - 1) for number in exact[1:].reshape(-1))  # not all are dyadic

@@ -79,6 +79,11 @@ def test_enclosure_holds_norms_known_exactly():
         with arithmetic.precision(128):
             ball = spectral_norm(arithmetic.balls(rational_array(rows)), "ball")[()]
             assert ball.contains(arb(rational(figure))), figure
+    for bits in (128, 400):  # eigenvalues 3 +- 2 sqrt2: the float eigenvectors are off, and what they give by themselves is too small
+        with arithmetic.precision(bits):
+            ball = spectral_norm(arithmetic.balls(rational_array([[1, 2], [2, 5]])), "ball")[()]
+            with arithmetic.precision(1000):
+                assert ball.contains(3 + 2 * arb(2).sqrt())
 
 
 @pytest.mark.exact

@@ -161,8 +161,8 @@ def test_the_exact_optimum_is_the_best_deterministic_policy(shape):
 def test_the_exact_optimum_knows_ties_that_floats_do_not():
     """Two actions whose values differ by 1e-30: one is optimal and the other is not."""
     (instance,) = random_instances(7, 1, 2)
-    rewards = rational_array([[1, 1]])
-    rewards[0, 1] = rewards[0, 1] - rational(f"1/{10**30}")
-    instance = dataclasses.replace(instance, rewards=rewards)
-    values, action_values = exact_optimum(instance)
-    assert (action_values == values[:, None]).tolist() == [[True, False]]
+    for better in (0, 1):
+        rewards = rational_array([[1, 1]])
+        rewards[0, 1 - better] = rewards[0, 1 - better] - rational(f"1/{10**30}")
+        values, action_values = exact_optimum(dataclasses.replace(instance, rewards=rewards))
+        assert (action_values == values[:, None]).tolist() == [[better == 0, better == 1]]
