@@ -26,6 +26,8 @@ Array = np.ndarray
 BANDITS = ("arms([1, 0])", "arms([1, 9/10, 1/10])", "arms([1, 99/100, 0])", "arms([0, 1, 1])", "arms([1/2])")
 MANY = ("arms([1" + ", 0" * 63 + "])",)
 """One good arm among 64: what a factor A or log A is there for."""
+PATIENT = ("arms([1, 0], 9/10)", "arms([1, 0], 19/20)")
+"""One state with a horizon: what a step size that shrinks with 1-gamma costs in time."""
 COPIES = ("8 * arms([1, 0])", "24 * arms([1, 0])")
 """States that are copies of one bandit, with the start spread over them: what a factor S is there for."""
 LONG = ("domino(20, 99/100)", "domino(60, 99/100)")

@@ -10,7 +10,7 @@ from proofs_check import quantities as q
 from proofs_check.claim import Claim, Control, Form, Source
 from proofs_check.composition import cite, lower_square_recursion, square_recursion, under, weaken
 from proofs_check.domains import Between, bandits, random_mdps
-from proofs_check.instances import BANDITS, COPIES, HARD, REAL, SMALL
+from proofs_check.instances import BANDITS, COPIES, HARD, PATIENT, REAL, SMALL
 from proofs_check.quantities import gap
 
 MEI = "mei2020global"
@@ -117,7 +117,7 @@ one_over_t = Claim(
             process=SoftmaxPG(step_size=q.eta),
             settings={q.eta: (1 - q.gamma) ** 3 / 8},
             horizon=20_000,
-            instances=("arms([1, 0], 9/10)", "arms([1, 0], 19/20)"),
+            instances=PATIENT,
             because="with a step of (1-gamma)^3/8 one state alone needs 8/(1-gamma)^3 steps to move its logits by a constant",
         ),
     ],
@@ -141,7 +141,7 @@ one_over_t = Claim(
         ),
     },
     uses=["softmax-sufficient-increase", "softmax-lojasiewicz", "visits-at-least-start", "extremes-so-far", "change-of-measure", "values-in-range"],
-    instances=SMALL + BANDITS + COPIES + REAL,
+    instances=SMALL + BANDITS + PATIENT + COPIES + REAL,
     departs="the derived form has its own step size 2(1-gamma)^2 and bound",
 )
 

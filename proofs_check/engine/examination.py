@@ -190,7 +190,7 @@ class Examination:
     # Wording
 
     def verdict(self, found: Found, scope: str, certified: int) -> v.FormVerdict:
-        if scope:
+        if scope and not self.unconfirmed:
             how = "symbolic for" if self.case.statement.relation == "=" else "branch and bound over"
             verdict, evidence = v.PROVED, f"{how} {scope}; {certified} exact instances"
         elif found.instances == 0:

@@ -61,7 +61,7 @@ def verify(
     """
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
     chosen = [changed(claim, form, bound, settings, method) for claim, form in resolve(targets)]
-    budget_of = budgets.budget(budget)
+    budget_of = budgets.budget(budget) if bound is None else budgets.for_another_bound(budgets.budget(budget))
     model = _model(instance)
     jobs_list = []
     for claim in chosen:
