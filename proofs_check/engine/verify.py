@@ -52,7 +52,8 @@ def verify(
 
     targets    claim ids, "id:form", families, paths of claim files, or `Claim` objects; all of the catalogue if left out
     budget     "quick", "standard" or "deep"
-    bound      another right side for the first form (or the one named in "id:form"), as text: its controls are left out
+    bound      another right side for the first form (or the one named in "id:form"), as text: its controls are left out,
+               and runs are at least as long as the standard budget's
     settings   {name: expression}: other settings, such as {"eta": "1/10"}
     instance   an `MDP` or a model name: only this model, with the assumptions that it does not meet
     method     somebody else's method in place of the claim's: an object with start, step and policy, or a class that takes step_size
@@ -87,9 +88,6 @@ def verify(
         sources=source_digest(),
         started=started.isoformat(timespec="seconds"),
     )
-
-
-# Which claims
 
 
 def _model(instance: Any) -> Any:
