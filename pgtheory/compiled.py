@@ -1,8 +1,8 @@
 """How kernels are compiled: one decorator, one cache that cannot go stale, one gate for arrays.
 
 numba keys its disk cache by the file that holds a function, so a change in a helper of another file would leave old machine code in use.
-The cache directory therefore carries a digest of every source file that holds kernels: change one, and all are compiled anew.  The same
-digest goes into the evidence of a verdict (`source_digest`).
+The cache directory of a kernel therefore carries a digest of its own source file and of all those that it imports (`pgtheory.sources`): change
+one, and what depends on it is compiled anew, nothing else.
 
 Compiled code takes C-contiguous read-only float64 (and int64) only: any other layout would compile a second version, which takes seconds.
 `gate` is the one way in.
@@ -11,42 +11,43 @@ Compiled code takes C-contiguous read-only float64 (and int64) only: any other l
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import pathlib
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 
+from pgtheory.sources import compiler, digest_of, digest_of_packages
+
 Array = np.ndarray
-_PACKAGE = pathlib.Path(__file__).parent
 
 
 @functools.cache
 def source_digest() -> str:
-    """Digest of all sources of this package and of the compiler's version: what compiled code depends on."""
-    h = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version_info[:2]}".encode())
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        h.update(path.relative_to(_PACKAGE).as_posix().encode())
-        h.update(path.read_bytes())
-    return h.hexdigest()[:16]
+    """Digest of all sources of this package and of the compiler's version."""
+    return digest_of_packages(("pgtheory",), compiler())
 
 
 def cache_directory() -> pathlib.Path:
-    """Where machine code is kept: `$PGTHEORY_CACHE`, else the user's cache directory, and below it the digest."""
+    """Where machine code is kept: `$PGTHEORY_CACHE`, else the user's cache directory; one folder a digest below it."""
     base = os.environ.get("PGTHEORY_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "pgtheory")
-    return pathlib.Path(base) / "kernels" / source_digest()
+    return pathlib.Path(base) / "kernels"
 
 
-numba.config.CACHE_DIR = str(cache_directory())  # before any decoration: numba reads it when a function is decorated
+def cached_in(module: str) -> str:
+    """The cache directory of the kernels of `module`; those of other packages (a user's own) keep to the digest of this package.
+
+    Models hold no compiled code."""
+    own = digest_of((module,), compiler(), without=("mdps.*",)) if module.split(".")[0] == "pgtheory" else source_digest()
+    return str(cache_directory() / own)
 
 
-def kernel(function: Callable[..., Any]) -> Any:
-    """Compiles `function` on first use, without the interpreter lock, cached on disk."""
-    return numba.njit(cache=True, nogil=True)(function)
+def kernel(function: Callable[..., Any], **options: Any) -> Any:
+    """Compiles `function` on first use, without the interpreter lock, cached on disk.  options: further ones of `numba.njit`."""
+    numba.config.CACHE_DIR = cached_in(function.__module__)  # numba reads it when a function is decorated
+    return numba.njit(cache=True, nogil=True, **options)(function)
 
 
 def gate(*values: Any, dtype: Any = np.float64) -> tuple[Array, ...]:

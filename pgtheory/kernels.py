@@ -19,7 +19,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from pgtheory import compiled  # sets the cache directory before anything is decorated
+from pgtheory.compiled import kernel
 
 Array = np.ndarray
 EPS = 2.0**-52
@@ -27,10 +27,7 @@ EPS = 2.0**-52
 
 def fast_kernel(function: Any) -> Any:
     """A kernel whose sums may be reordered (NaN and infinities keep their meaning), for dot products."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})(function)
-
-
-kernel = compiled.kernel
+    return kernel(function, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
 
 
 def compiled_step(step: Callable[..., Array]) -> Any:

@@ -7,14 +7,12 @@ that is false, with the reason.  `Claim.cases` resolves them into `Case`s, each 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import inspect
-import pathlib
 from typing import Any
 
-import mdps
 from mdps.errors import nearest
+from pgtheory.sources import compiler, digest_of
 from proofs_check import expression
 from proofs_check.bibliography import CITATIONS
 from proofs_check.domains import Domain
@@ -96,23 +94,26 @@ class Case:
         where = [(str(a), str(b)) for a, b in self.where]
         process = (self.process, _source_of(self.process))
         parts = (self.claim, self.name, self.kind, self.statement.text(), self.domain, process, settings, self.trivial, where)
-        return repr((*parts, self.horizon, self.symbolic, self.boxes, [getattr(i, "__name__", str(i)) for i in self.instances]))
+        return repr((*parts, self.horizon, self.symbolic, self.boxes, [i if isinstance(i, str) else repr(i.to_json()) for i in self.instances]))
 
     def digest(self) -> str:
-        from pgtheory.compiled import source_digest
+        """Digest of the content and of the sources that measure and judge it: the engine, its own quantities, its own method."""
+        from proofs_check.quantities import defining_modules
 
-        return hashlib.sha256(f"{source_digest()} {_checking_sources()} {self.canonical()}".encode()).hexdigest()[:16]
+        method = [] if self.process is None else [(self.process if inspect.isclass(self.process) else type(self.process)).__module__]
+        modules = (*ENGINE, *sorted({*defining_modules(self.names()), *method}))
+        sources = digest_of(modules, compiler(), without=("proofs_check.catalogue", "proofs_check.quantities"))
+        return hashlib.sha256(f"{sources} {self.canonical()}".encode()).hexdigest()[:16]
+
+    def names(self) -> set[str]:
+        """Names of the quantities in the statement, its trivial bound, its conditions and its chain's form."""
+        trees = [self.statement.left, self.statement.right, *(side for pair in self.where for side in pair)]
+        trees += [] if self.trivial is None else [self.trivial]
+        return {symbol.name for tree in trees for symbol in tree.free_symbols}
 
 
-@functools.cache
-def _checking_sources() -> str:
-    """Digest of the sources that measure and judge (quantities, domains, engine) and of the models: evidence gained with others does not count."""
-
-    here, models = pathlib.Path(__file__).parent, pathlib.Path(mdps.__file__).parent
-    h = hashlib.sha256()
-    for path in sorted([*here.glob("*.py"), *(here / "engine").glob("*.py"), *models.rglob("*.py")]):
-        h.update(path.name.encode() + path.read_bytes())
-    return h.hexdigest()[:16]
+ENGINE = ("proofs_check.engine.examination",)
+"""What every verdict depends on, with all that it imports."""
 
 
 def _source_of(process: Any) -> str:

@@ -13,12 +13,13 @@ The dense loops allow the compiler to reorder the sums (`reassoc`, `contract`); 
 
 from __future__ import annotations
 
-import numba
+import functools
+
 import numpy as np
 
 from pgtheory.compiled import kernel
 
-fast_kernel = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+fast_kernel = functools.partial(kernel, fastmath={"reassoc", "contract", "nsz", "arcp"})
 
 
 @kernel

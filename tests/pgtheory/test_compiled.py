@@ -87,7 +87,8 @@ def test_editing_a_helper_recompiles_its_callers_in_other_files(tmp_path):
     package = tmp_path / "pgtheory"
     package.mkdir()
     (package / "__init__.py").touch()
-    shutil.copy(ROOT / "pgtheory" / "compiled.py", package)
+    for name in ("compiled.py", "sources.py"):
+        shutil.copy(ROOT / "pgtheory" / name, package)
     (package / "helper.py").write_text(textwrap.dedent(HELPER))
     (package / "caller.py").write_text(textwrap.dedent(CALLER))
     cache = {"PGTHEORY_CACHE": str(tmp_path / "cache")}

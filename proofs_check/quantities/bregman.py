@@ -1,0 +1,1 @@
+"""Bregman divergences and the potentials of mirror descent."""

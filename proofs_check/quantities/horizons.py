@@ -1,0 +1,1 @@
+"""Finite horizons: stages, their values and their gradients."""

@@ -1,0 +1,1 @@
+"""Constants of the landscape: gradient mappings, domination, Hessians of other parametrisations."""

@@ -1,0 +1,1 @@
+"""Escort, log-linear and normalised variants of the softmax parametrisation."""

@@ -1,0 +1,1 @@
+"""Mixtures of controllers, stateful policies, critics and other structures around a policy."""

@@ -1,0 +1,1 @@
+"""Surrogates, divergences between policies, and trust regions."""
