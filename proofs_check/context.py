@@ -13,6 +13,7 @@ import functools
 import numpy as np
 
 from pgtheory import arithmetic
+from proofs_check.expression import ExpressionError
 from proofs_check.numbers import to_float
 
 Array = np.ndarray
@@ -47,6 +48,14 @@ class Context:
     other: Array | None = None  # (B, S, A): a second policy
     given_optimum: Optimum | None = None
     pairs: bool = False  # whether quantities are asked for at t with t + 1 recorded too
+    extras: dict[str, Array] = dataclasses.field(default_factory=dict)  # name -> (B, ...): further arrays that the claim quantifies over
+    parameters: Array | None = None  # (B, R, ...): what the method keeps, as it keeps it
+
+    def extra(self, name: str) -> Array:
+        """The further array `name`, (B, ...); raises ExpressionError where the claim's domain has none."""
+        if name not in self.extras:
+            raise ExpressionError(f"the statement needs {name}; give the domain extras={{{name!r}: Extra(...)}}")
+        return self.extras[name]
 
     # Which records a statement looks at
 

@@ -9,6 +9,7 @@ state or action is a size like any other.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import sympy
 
-from mdps.rational import fraction, rational
+from mdps.rational import fraction, rational, rational_array
 from proofs_check import expression
 from proofs_check.instance import Batch, Instance
 from proofs_check.quantities import parse
@@ -50,12 +51,80 @@ class Between:
 
 
 @dataclasses.dataclass(frozen=True)
+class Extra:
+    """A further array of an instance: a vector of values, a second model, features.  Quantities read it as `context.extra(name)`.
+
+    axes    its shape, of "S", "A" and whole numbers; () is a number
+    kind    "real" (entries in [low, high], both ends reached), "distribution" (rows along the last axis; zeros and certainties are common),
+            "interior" (rows with all entries positive) or "choice" (rows with a single 1)
+    """
+
+    axes: tuple[str | int, ...]
+    kind: str = "real"
+    low: Any = 0
+    high: Any = 1
+    meaning: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("real", "distribution", "interior", "choice"):
+            raise expression.ExpressionError(f"an extra is 'real', 'distribution', 'interior' or 'choice', not {self.kind!r}")
+        if self.kind != "real" and not self.axes:
+            raise expression.ExpressionError("a distribution needs an axis to be distributed over")
+
+    def shape(self, states: int, actions: int) -> tuple[int, ...]:
+        """The shape for that many states and actions."""
+        return tuple({"S": states, "A": actions}.get(axis, axis) for axis in self.axes)  # type: ignore[arg-type, misc]
+
+    def size(self, states: int, actions: int) -> int:
+        """Number of entries."""
+        return math.prod(self.shape(states, actions))
+
+    def decode(self, coordinates: Array, states: int, actions: int) -> Array:
+        """(B, size) unbounded coordinates -> (B, *shape)."""
+        values = coordinates.reshape(-1, *self.shape(states, actions))
+        if self.kind == "real":
+            low, high = float(fraction(self.low)), float(fraction(self.high))
+            return low + (high - low) * np.clip(0.5 + 0.5 * values, 0, 1)
+        if self.kind == "choice":
+            return np.eye(values.shape[-1])[values.argmax(axis=-1)]
+        return snapped(values, 3.0) if self.kind == "distribution" else floored(values, 3.0, INTERIOR)
+
+    def check(self, values: Array) -> bool:
+        """Whether the entries are what `kind` says."""
+        if self.kind == "real":
+            low, high = fraction(self.low), fraction(self.high)
+            return bool(all(low <= fraction(x) <= high for x in np.asarray(values).reshape(-1)))
+        total = values.sum(axis=-1)
+        rows = np.all(total == 1) if values.dtype == object else np.allclose(total, 1)
+        bounds = (values > 0).all() if self.kind == "interior" else (values >= 0).all()
+        return bool(rows and bounds and (self.kind != "choice" or ((values == 0) | (values == 1)).all()))
+
+    def variants(self, states: int, actions: int) -> list[Array]:
+        """A few exact arrays of that kind, for named instances: constant, alternating, one-sided, and one without a pattern."""
+        shape, size = self.shape(states, actions), self.size(states, actions)
+        position = np.arange(size).reshape(shape)
+        if self.kind == "real":
+            low, high = fraction(self.low), fraction(self.high)
+            shares = [position * 0, position * 0 + 12, (position % 2) * 12, (position == 0) * 12, (position * 7 + 3) % 13]
+            return [rational_array([low + (high - low) * Fraction(int(k), 12) for k in share.reshape(-1)]).reshape(shape) for share in shares]
+        width = shape[-1]
+        rows = np.arange(size // width).reshape(shape[:-1])
+        ones = [np.eye(width, dtype=int)[pick] for pick in (rows * 0, rows % width, rows * 0 + width - 1)]
+        if self.kind == "choice":
+            return [rational_array(one.tolist()) for one in ones]
+        uniform = rational_array(np.full(shape, f"1/{width}"))
+        mixed = [rational_array(one.tolist()) * rational("19/20") + uniform * rational("1/20") for one in ones]
+        return [uniform, *mixed] if self.kind == "interior" else [uniform, *(rational_array(one.tolist()) for one in ones), mixed[1]]
+
+
+@dataclasses.dataclass(frozen=True)
 class Domain:
     """Random and named instances with the start distributions, policies and rewards that a claim allows.
 
     policy   "interior" (all probabilities positive), "uniform", "deterministic" or "any"; "default" is uniform for a claim about a method's
              run and interior for one about given policies;  other   a second policy: "any" or None
     mu       "positive" or "any";  rho  "any" or "mu" (the same distribution)
+    extras   name -> `Extra`: further arrays that the claim quantifies over
     """
 
     max_states: int = 4
@@ -68,6 +137,10 @@ class Domain:
     mu: str = "positive"
     rho: str = "any"
     bandit: bool = False
+    extras: Any = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "extras", tuple(dict(self.extras).items()))
 
     def replace(self, **changes: Any) -> Domain:
         return dataclasses.replace(self, **changes)
@@ -110,6 +183,8 @@ class Domain:
                     lambda i: bool(((i.policy == 0) | (i.policy == 1)).all()),
                 )
             )
+        for name, extra in self.extras:
+            out.append(_extra_assumption(name, extra))
         return out
 
     def broken(self, instance: Instance) -> list[Assumption]:
@@ -126,13 +201,15 @@ class Domain:
 
     def length(self, states: int, actions: int, free: int) -> int:
         """Number of coordinates for that size, `free` of them for settings."""
-        return states * actions * (states + 3) + 2 * states + 1 + free
+        extras = sum(extra.size(states, actions) for _, extra in self.extras)
+        return states * actions * (states + 3) + 2 * states + extras + 1 + free
 
     def decode(self, vectors: Array, states: int, actions: int, settings: dict[str, Any]) -> Batch:
         """(B, n) unbounded coordinates -> B instances of the domain."""
         count, pairs = len(vectors), states * actions
-        cut = np.cumsum([pairs * states, pairs, pairs, pairs, states, states, 1])
-        moves, pay, act, act2, first, second, patience, free = np.split(vectors, cut, axis=1)
+        sizes = [extra.size(states, actions) for _, extra in self.extras]
+        cut = np.cumsum([pairs * states, pairs, pairs, pairs, states, states, *sizes, 1])
+        moves, pay, act, act2, first, second, *further, patience, free = np.split(vectors, cut, axis=1)
         transitions = snapped(moves.reshape(count, states, actions, states), 4.0)
         low, high = self.rewards if self.rewards is not None else (-2, 2)
         rewards = low + (high - low) * np.clip(0.5 + 0.5 * pay, 0, 1).reshape(count, states, actions)
@@ -146,7 +223,8 @@ class Domain:
         mu = floored(first, 2.0, POSITIVE) if self.mu == "positive" else snapped(first, 3.0)
         rho = mu if self.rho == "mu" else snapped(second, 4.0)
         values = resolve_settings(settings, discount, states, actions, free)
-        return Batch(transitions, rewards, discount, mu, rho, policy, other, values)
+        extras = {name: extra.decode(part, states, actions) for (name, extra), part in zip(self.extras, further, strict=True)}
+        return Batch(transitions, rewards, discount, mu, rho, policy, other, values, extras=extras)
 
     @staticmethod
     def _policy(coordinates: Array, kind: str) -> Array:
@@ -173,6 +251,17 @@ def floored(coordinates: Array, scale: float, floor: float) -> Array:
 def _softmax(x: Array) -> Array:
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
+
+
+def _extra_assumption(name: str, extra: Extra) -> Assumption:
+    if extra.kind == "real":
+        text, latex = f"{name} in [{extra.low}, {extra.high}]", rf"\text{{{name}}} \in [{extra.low}, {extra.high}]"
+    else:
+        what = {"distribution": "distributions", "interior": "distributions without zeros", "choice": "certain choices"}[extra.kind]
+        text, latex = f"{name}: {what}", rf"\text{{{name}: {what}}}"
+    return Assumption(
+        name, text if not extra.meaning else f"{text} ({extra.meaning})", latex, lambda i: name in i.extras and extra.check(i.extras[name])
+    )
 
 
 def _is_uniform(instance: Instance) -> bool:

@@ -1,6 +1,7 @@
 """One instance of a claim: a model with everything that the claim quantifies over, in float64 or in rationals.
 
-    transitions (S, A, S'), rewards (S, A), discount; mu and rho (S,); the start policy (S, A), a second policy; settings (step size, ...)
+    transitions (S, A, S'), rewards (S, A), discount; mu and rho (S,); the start policy (S, A), a second policy; settings (step size, ...);
+    extras: further arrays by name (a vector of values, a second model), see `domains.Extra`
 
 `as_context` puts it before the quantities, `to_json`/`from_json` write and read it with exact fractions as text.
 """
@@ -34,6 +35,7 @@ class Instance:
     other: Array | None = None
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     name: str = ""
+    extras: dict[str, Array] = dataclasses.field(default_factory=dict)
 
     @property
     def is_exact(self) -> bool:
@@ -55,7 +57,8 @@ class Instance:
             return self
         arrays: dict[str, Any] = {f: None if getattr(self, f) is None else _float_of(getattr(self, f)) for f in FIELDS}
         arrays["discount"] = float(arrays["discount"])
-        return dataclasses.replace(self, **arrays, settings={k: float(fraction(v)) for k, v in self.settings.items()})
+        extras = {k: _float_of(v) for k, v in self.extras.items()}
+        return dataclasses.replace(self, **arrays, settings={k: float(fraction(v)) for k, v in self.settings.items()}, extras=extras)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: rationals as text fractions, floats as numbers."""
@@ -66,6 +69,8 @@ class Instance:
             if value is not None:
                 data[field] = _plain(value)
         data["settings"] = {key: _plain(value) for key, value in self.settings.items()}
+        if self.extras:
+            data["extras"] = {key: _plain(value) for key, value in self.extras.items()}
         return data
 
     @classmethod
@@ -77,7 +82,8 @@ class Instance:
         arrays = {f: rational_array(data[f]) for f in FIELDS if f in data}
         arrays["discount"] = arrays["discount"][()]
         settings = {key: rational_array(value)[()] for key, value in data.get("settings", {}).items()}
-        instance = cls(**arrays, settings=settings, name=data.get("name", ""))
+        extras = {key: np.asarray(rational_array(value)) for key, value in data.get("extras", {}).items()}
+        instance = cls(**arrays, settings=settings, name=data.get("name", ""), extras=extras)
         instance.mdp()
         states, actions = instance.shape
         for field in ("rho", "policy", "other"):
@@ -125,6 +131,7 @@ class Batch:
     other: Array | None
     settings: dict[str, Array]
     names: tuple[str, ...] = ()
+    extras: dict[str, Array] = dataclasses.field(default_factory=dict)  # name -> (B, ...)
 
     @property
     def size(self) -> int:
@@ -136,26 +143,38 @@ class Batch:
         arrays = {f: np.stack([np.asarray(getattr(i, f)) for i in instances]) for f in FIELDS[:-1]}
         other = None if instances[0].other is None else np.stack([i.other for i in instances if i.other is not None])
         settings = {key: np.array([float(i.settings[key]) for i in instances]) for key in instances[0].settings}
-        return cls(**arrays, other=other, settings=settings, names=tuple(i.name for i in instances))
+        extras = {key: np.stack([np.asarray(i.extras[key], dtype=np.float64) for i in instances]) for key in instances[0].extras}
+        return cls(**arrays, other=other, settings=settings, names=tuple(i.name for i in instances), extras=extras)
 
     def __getitem__(self, k: int) -> Instance:
         arrays = {f: getattr(self, f)[k] for f in FIELDS[:-1]}
         other = None if self.other is None else self.other[k]
         name = self.names[k] if self.names else ""
-        return Instance(**arrays, other=other, settings={key: float(v[k]) for key, v in self.settings.items()}, name=name)
+        settings, extras = {key: float(v[k]) for key, v in self.settings.items()}, {key: v[k] for key, v in self.extras.items()}
+        return Instance(**arrays, other=other, settings=settings, name=name, extras=extras)
 
     def take(self, keep: Array) -> Batch:
         """The instances at the positions (or booleans) `keep`."""
         arrays: dict[str, Any] = {f: None if getattr(self, f) is None else getattr(self, f)[keep] for f in FIELDS}
         names = tuple(np.array(self.names, dtype=object)[keep]) if self.names else ()
-        return Batch(**arrays, settings={k: v[keep] for k, v in self.settings.items()}, names=names)
+        settings, extras = ({k: v[keep] for k, v in table.items()} for table in (self.settings, self.extras))
+        return Batch(**arrays, settings=settings, names=names, extras=extras)
 
 
-def float_context(batch: Batch, times: Array, policies: Array, *, logits: Array | None = None, minima: Array | None = None, pairs: bool) -> Context:
+def float_context(
+    batch: Batch,
+    times: Array,
+    policies: Array,
+    *,
+    logits: Array | None = None,
+    minima: Array | None = None,
+    parameters: Array | None = None,
+    pairs: bool,
+) -> Context:
     """The batch with the records of a run, in float64."""
     return Context(
         "float", batch.transitions, batch.rewards, batch.discount, batch.mu, batch.rho, batch.settings,
-        times, policies, logits=logits, minima=minima, other=batch.other, pairs=pairs,
+        times, policies, logits=logits, minima=minima, other=batch.other, pairs=pairs, extras=batch.extras, parameters=parameters,
     )  # fmt: skip
 
 
@@ -193,5 +212,5 @@ def exact_context(instance: Instance, kind: str, times: Array, policies: Array, 
     other = None if instance.other is None else lift(instance.other)
     return Context(
         kind, lift(instance.transitions), lift(instance.rewards), lift(instance.discount), lift(instance.mu), lift(instance.rho), settings,
-        times, policies[None], other=other, given_optimum=optimum, pairs=pairs, **extra,
+        times, policies[None], other=other, given_optimum=optimum, pairs=pairs, extras={k: lift(v) for k, v in instance.extras.items()}, **extra,
     )  # fmt: skip

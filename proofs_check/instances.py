@@ -52,8 +52,13 @@ OFTEN = Fraction(1, 10)
 
 def named(case: Case) -> Iterator[Instance]:
     """The case's named instances, exact, with everything it quantifies over."""
-    for expression in case.instances:
-        yield from dressed(case, model_of(expression))
+    for entry in case.instances:
+        if isinstance(entry, Instance):  # complete as it is
+            settled = settle(case, entry)
+            if settled is not None:
+                yield settled
+        else:
+            yield from dressed(case, model_of(entry))
 
 
 def model_of(expression: str) -> MDP:
@@ -87,15 +92,16 @@ def dressed(case: Case, model: MDP, limit: int | None = None) -> Iterator[Instan
     choices = settings_choices(case, model)
     policies = list(start_policies(case.domain, states, actions))
     starts = list(start_distributions(case.domain, model))
+    variants = [(name, extra.variants(states, actions)) for name, extra in case.domain.extras]
+    variants = [(name, values[i % len(values) :] + values[: i % len(values)]) for i, (name, values) in enumerate(variants)]
     seen = 0
-    for k in range(len(choices) * len(policies) * len(starts)):
+    for k in range(len(choices) * len(policies) * len(starts) * (5 if variants else 1)):
         # walk the three lists at different paces, so that a cut list still varies all of them
         settings = choices[k % len(choices)]
         policy = policies[(k // len(choices)) % len(policies)]
-        mu, rho = starts[(k // (len(choices) * len(policies)) + k) % len(starts)]
-        instance = Instance(
-            transitions, rewards, model.discount, mu, rho, policy, other=second_policy(case.domain, policy), settings=settings, name=model.name
-        )
+        mu, rho = starts[(k // (len(choices) * len(policies)) + k) % len(starts)]  # and extras turn with k
+        other, extras = second_policy(case.domain, policy), {name: values[k % len(values)] for name, values in variants}
+        instance = Instance(transitions, rewards, model.discount, mu, rho, policy, other=other, settings=settings, name=model.name, extras=extras)
         settled = settle(case, instance)
         if settled is not None:
             yield settled

@@ -13,7 +13,22 @@ from mdps.errors import ModelError, nearest
 if TYPE_CHECKING:
     from proofs_check.claim import Claim
 
-MODULES = ("gradient_theorem", "softmax", "natural_pg", "policy_iteration", "lemmas")
+MODULES = (
+    "gradient_theorem",
+    "softmax",
+    "natural_pg",
+    "policy_iteration",
+    "lemmas",
+    "planning",
+    "surrogates",
+    "landscape",
+    "projected",
+    "softmax_variants",
+    "mirror_descent",
+    "operators",
+    "structured",
+    "sampled",
+)
 INDEX = pathlib.Path(__file__).with_name("index.json")
 
 

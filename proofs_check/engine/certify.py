@@ -95,11 +95,12 @@ def exact_contexts(case: Case, instance: Instance, times: list[int], kind: str) 
     record = np.array(sorted(steps), dtype=np.int64)
     if not hasattr(method, "run_arrays"):
         return _recorded_context(case, instance, record, kind, pairs)
-    names = {"gamma": instance.discount, "S": _rational(instance.shape[0]), "A": _rational(instance.shape[1]), **instance.settings}
+    sizes = {"S": _rational(instance.shape[0]), "A": _rational(instance.shape[1])}
+    names = {"gamma": instance.discount, **sizes, **instance.settings, **instance.extras}
     settings = [_as_rational(v) for v in method_settings(case, names, lambda p, q: _rational(f"{p}/{q}"))]
     if kind == "rational":
         params = rational_run(method, instance, settings, record)
-        return exact_context(instance, kind, record, params, pairs=pairs)
+        return exact_context(instance, kind, record, method.policy_of(params), pairs=pairs, parameters=params[None])
     from pgtheory.policy_gradient.certified import certified_run
 
     enclosures = certified_run(
@@ -113,17 +114,17 @@ def exact_contexts(case: Case, instance: Instance, times: list[int], kind: str) 
     params = np.stack(enclosures)
     logits = params[None] if method.parameters == "logits" else None
     policies = method.policy_of(params)
-    return exact_context(instance, kind, record, policies, pairs=pairs, logits=logits)
+    return exact_context(instance, kind, record, policies, pairs=pairs, logits=logits, parameters=params[None])
 
 
 def rational_run(method: Any, instance: Instance, settings: list[Any], record: Array) -> Array:
-    """Policies (R, S, A) in rationals at the recorded steps."""
+    """Parameters (R, S, A) in rationals at the recorded steps."""
     params, out, t = method.params_of(instance.policy), [], 0
     for when in record.tolist():
         while t < when:
             params = method.plain_step(params, instance.transitions, instance.rewards, instance.discount, instance.mu, *settings)
             t += 1
-        out.append(method.policy_of(params))
+        out.append(params)
     return np.stack(out)
 
 
@@ -156,6 +157,8 @@ def _rational(value: Any) -> Any:
 
 
 def _as_rational(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value
     from mdps.rational import simplest
 
     return simplest(value) if isinstance(value, float) else _rational(value)

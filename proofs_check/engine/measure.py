@@ -152,6 +152,8 @@ def tolerance(context: Context, logs: bool = False) -> Array:
     states, actions = context.rewards.shape[1:]
     tau = context.settings.get("tau")
     largest = np.maximum(np.abs(context.rewards).max(axis=(1, 2)), 1e-3)
+    for values in context.extras.values():
+        largest = np.maximum(largest, np.abs(values.reshape(len(values), -1)).max(axis=1))
     if tau is not None:  # log probabilities are of size |Q| / tau
         largest = (largest + tau * np.log(actions)) * np.maximum(1.0, 1 / tau)
     base = 1e3 * states * EPS * largest / (1 - context.discount) ** 3
@@ -184,23 +186,29 @@ def trajectory(case: Case, batch: Batch, horizon: int, times: Array | None = Non
     if not hasattr(case.process, "run_arrays"):
         return _plain_trajectory(case, batch, times, pairs)
     method = case.process
-    settings = tuple(np.broadcast_to(np.asarray(v, dtype=np.float64), (batch.size,)) for v in method_settings(case, float_names(batch), _ratio))
+    settings = tuple(_per_instance(v, batch.size) for v in method_settings(case, float_names(batch), _ratio))
     watch = "c_inf" in needed(case)
     records, minima = method.run_arrays(
         batch.transitions, batch.rewards, batch.discount, batch.mu, method.params_of(batch.policy), settings, times, watch=watch
     )
     logits = records if method.parameters == "logits" else None
-    return float_context(batch, times, method.policy_of(records), logits=logits, minima=minima, pairs=pairs)
+    return float_context(batch, times, method.policy_of(records), logits=logits, minima=minima, parameters=records, pairs=pairs)
+
+
+def _per_instance(value: Any, batch: int) -> Array:
+    """A number, or an array with the batch first, as an array with the batch first."""
+    array = np.asarray(value, dtype=np.float64)
+    return array if array.ndim and array.shape[0] == batch else np.broadcast_to(array, (batch,))
 
 
 def float_names(batch: Batch) -> dict[str, Any]:
     """The numbers that a setting of a method may be an expression of."""
     states, actions = batch.rewards.shape[1:]
-    return {"gamma": batch.discount, "S": float(states), "A": float(actions), **batch.settings}
+    return {"gamma": batch.discount, "S": float(states), "A": float(actions), **batch.settings, **batch.extras}
 
 
 def method_settings(case: Case, names: dict[str, Any], number: Any) -> list[Any]:
-    """The values of the method's numeric fields: a field may hold a number or an expression over settings, gamma, S and A."""
+    """The values of the method's fields: a field may hold a number, an expression over settings, gamma, S and A, or the symbol of an extra."""
     out = []
     for field in case.process.setting_names:
         value = getattr(case.process, field)

@@ -135,7 +135,8 @@ def _climb(case: Case, states: int, actions: int, budget: Budget, seed: int, fou
     size = case.domain.length(states, actions, free)
     horizon = budget.horizon(states)
     population = rng.standard_normal((budget.population, size)) * rng.choice([0.3, 1.0, 3.0], (budget.population, 1))
-    seeds = [lifted(found.best[small], *small, states, actions) for small in found.best if small[0] <= states and small[1] <= actions]
+    extras = case.domain.extras
+    seeds = [lifted(found.best[small], *small, states, actions, extras) for small in found.best if small[0] <= states and small[1] <= actions]
     for k, vector in enumerate(seeds[-budget.population // 4 :]):
         population[-1 - k] = vector
     elite, merit = np.empty((0, size)), np.empty(0)
@@ -154,11 +155,13 @@ def _climb(case: Case, states: int, actions: int, budget: Budget, seed: int, fou
     return None
 
 
-def lifted(vector: Array, states: int, actions: int, more_states: int, more_actions: int) -> Array:
+def lifted(vector: Array, states: int, actions: int, more_states: int, more_actions: int, extras: Any = ()) -> Array:
     """Coordinates of a larger instance made of copies: state s is a copy of state s mod `states`, in a block of its own that it does not leave
     (the last block, where it is not whole, leads to the first), and action a of action a mod `actions`."""
     pairs = states * actions
-    moves, pay, act, act2, first, second, rest = np.split(vector, np.cumsum([pairs * states, pairs, pairs, pairs, states, states]))
+    sizes = [extra.size(states, actions) for _, extra in extras]
+    cut = np.cumsum([pairs * states, pairs, pairs, pairs, states, states, *sizes])
+    moves, pay, act, act2, first, second, *further, rest = np.split(vector, cut)
     s, a = np.arange(more_states) % states, np.arange(more_actions) % actions
     block = np.arange(more_states) // states
     whole = (block + 1) * states <= more_states
@@ -167,7 +170,12 @@ def lifted(vector: Array, states: int, actions: int, more_states: int, more_acti
     spread = moves.reshape(states, actions, states)[s[:, None, None], a[None, :, None], s[None, None, :]]
     spread = np.where(stays[:, None, :], spread, spread.min() - APART)
     tables = [table.reshape(states, actions)[s[:, None], a].reshape(-1) for table in (pay, act, act2)]
-    return np.concatenate([spread.reshape(-1), *tables, first[s], second[s], rest])
+    for (_, extra), part in zip(extras, further, strict=True):
+        places = [s if axis == "S" else a if axis == "A" else np.arange(int(axis)) for axis in extra.axes]
+        table = part.reshape(extra.shape(states, actions))
+        tables.append(table[np.ix_(*places)].reshape(-1) if places else part)
+    extra_tables = tables[3:]
+    return np.concatenate([spread.reshape(-1), *tables[:3], first[s], second[s], *extra_tables, rest])
 
 
 def _children(rng: np.random.Generator, elite: Array, count: int) -> Array:

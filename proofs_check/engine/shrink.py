@@ -42,7 +42,15 @@ class _Shrinker:
             return None
         for _ in range(ROUNDS):
             before = repr(best.to_json())
-            for proposals in (_fewer_states, _fewer_actions, self._simpler_arrays, self._simpler_discount, self._simpler_settings, _zeros_and_ones):
+            steps = (
+                self._fewer_states,
+                self._fewer_actions,
+                self._simpler_arrays,
+                self._simpler_extras,
+                self._simpler_discount,
+                self._simpler_settings,
+            )
+            for proposals in (*steps, _zeros_and_ones, self._plain_extras):
                 best = self._descend(best, proposals)
             if repr(best.to_json()) == before or self.left <= 0:
                 break
@@ -101,6 +109,66 @@ class _Shrinker:
                     changed: dict[str, Any] = dict.fromkeys(together, rounded)
                     yield dataclasses.replace(instance, **changed)
 
+    def _fewer_states(self, instance: Instance) -> Iterator[Instance]:
+        for smaller, keep in _fewer_states(instance):
+            extras = self._kept(instance, "S", keep)
+            if extras is not None:
+                yield dataclasses.replace(smaller, extras=extras)
+
+    def _fewer_actions(self, instance: Instance) -> Iterator[Instance]:
+        for smaller, keep in _fewer_actions(instance):
+            extras = self._kept(instance, "A", keep)
+            if extras is not None:
+                yield dataclasses.replace(smaller, extras=extras)
+
+    def _kept(self, instance: Instance, axis: str, keep: list[int]) -> dict[str, Array] | None:
+        """The extras without a state or an action; None where a row of a distribution loses all its mass."""
+        out = dict(instance.extras)
+        for name, extra in self.case.domain.extras:
+            values = out[name]
+            for k, kind in enumerate(extra.axes):
+                if kind == axis:
+                    values = values.take(keep, axis=k)
+            if extra.kind != "real" and extra.axes[-1] == axis:
+                if np.any(values.sum(axis=-1) == 0):
+                    return None
+                values = values / values.sum(axis=-1, keepdims=True)
+            out[name] = values
+        return out
+
+    def _simpler_extras(self, instance: Instance) -> Iterator[Instance]:
+        for name, extra in self.case.domain.extras:
+            value = instance.extras[name]
+            present = _largest_denominator(value)
+            for d in DENOMINATORS:
+                if d >= present:
+                    break
+                rounded = _rounded(value, d) if extra.kind == "real" else _rounded_rows(value, d, extra.kind == "interior")
+                if rounded is not None and not (rounded == value).all():
+                    yield dataclasses.replace(instance, extras={**instance.extras, name: rounded})
+
+    def _plain_extras(self, instance: Instance) -> Iterator[Instance]:
+        """One number of an extra made 0, 1 or an end of its range; one row of a distribution made certain."""
+        for name, extra in self.case.domain.extras:
+            value = instance.extras[name]
+            if extra.kind == "real":
+                plain = [
+                    x
+                    for x in (Fraction(0), Fraction(1), fraction(extra.low), fraction(extra.high))
+                    if fraction(extra.low) <= x <= fraction(extra.high)
+                ]
+                changes = [(place, x) for place in np.ndindex(value.shape) if fraction(value[place]) not in plain for x in plain]
+            elif extra.kind == "distribution":
+                rows = [row for row in np.ndindex(value.shape[:-1]) if not all(x in (0, 1) for x in value[row])]
+                ones = [rational_array([int(j == k) for j in range(value.shape[-1])]) for k in range(value.shape[-1])]
+                changes = [(row, one) for row in rows for one in ones]
+            else:
+                continue
+            for place, new in changes:
+                changed = value.copy()
+                changed[place] = rational(new) if extra.kind == "real" else new
+                yield dataclasses.replace(instance, extras={**instance.extras, name: changed})
+
     def _simpler_discount(self, instance: Instance) -> Iterator[Instance]:
         """The fractions of smallest denominator in ever smaller intervals around the discount."""
         now = fraction(instance.discount)
@@ -151,8 +219,20 @@ def exactly(instance: Instance) -> Instance:
         rows["rho"] = rows["mu"]
     settings = {key: simplest(float(value)) for key, value in instance.settings.items()}
     return dataclasses.replace(
-        instance, **rows, rewards=simplest_array(instance.rewards), discount=simplest_array(np.float64(instance.discount))[()], settings=settings
+        instance,
+        **rows,
+        rewards=simplest_array(instance.rewards),
+        discount=simplest_array(np.float64(instance.discount))[()],
+        settings=settings,
+        extras={key: _exact_extra(value) for key, value in instance.extras.items()},
     )
+
+
+def _exact_extra(values: Array) -> Array:
+    """Simplest fractions; rows that are distributions to rounding sum to exactly 1."""
+    values = np.asarray(values, dtype=np.float64)
+    rows = values.ndim and (values >= 0).all() and np.allclose(values.sum(axis=-1), 1, rtol=0, atol=1e-12)
+    return np.asarray(exact_rows(values) if rows else simplest_array(values))
 
 
 def rounded_instance(instance: Instance, d: int) -> Instance:
@@ -170,11 +250,17 @@ def rounded_instance(instance: Instance, d: int) -> Instance:
         key: rational(Fraction(float(fraction(value))).limit_denominator(d)) if fraction(value) > Fraction(1, d) else value
         for key, value in exact.settings.items()
     }
-    return dataclasses.replace(exact, **rows, rewards=_rounded(exact.rewards, d), discount=discount, settings=settings)
+    extras = {}
+    for key, value in exact.extras.items():
+        is_rows = value.ndim and all(x >= 0 for x in value.reshape(-1)) and bool(np.all(value.sum(axis=-1) == 1))
+        whole = is_rows and all(x in (0, 1) for x in value.reshape(-1))
+        positive = is_rows and all(x > 0 for x in value.reshape(-1))
+        extras[key] = value if whole else _rounded_rows(value, max(d, 2 * value.shape[-1]), positive) if is_rows else _rounded(value, d)
+    return dataclasses.replace(exact, **rows, rewards=_rounded(exact.rewards, d), discount=discount, settings=settings, extras=extras)
 
 
-def _fewer_states(instance: Instance) -> Iterator[Instance]:
-    """Each state left out in turn; what led to it leads back to where it came from, or to one other state."""
+def _fewer_states(instance: Instance) -> Iterator[tuple[Instance, list[int]]]:
+    """Each state left out in turn, with those that are kept; what led to it leads back to where it came from, or to one other state."""
     states = instance.shape[0]
     if states == 1:
         return
@@ -187,7 +273,7 @@ def _fewer_states(instance: Instance) -> Iterator[Instance]:
             for k, s in enumerate(keep):
                 into = k if target is None else target
                 moves[k, :, into] = moves[k, :, into] + instance.transitions[s, :, gone]
-            yield dataclasses.replace(
+            smaller = dataclasses.replace(
                 instance,
                 transitions=moves,
                 rewards=instance.rewards[keep],
@@ -197,16 +283,17 @@ def _fewer_states(instance: Instance) -> Iterator[Instance]:
                 other=None if instance.other is None else instance.other[keep],
                 name="",
             )
+            yield smaller, keep
 
 
-def _fewer_actions(instance: Instance) -> Iterator[Instance]:
+def _fewer_actions(instance: Instance) -> Iterator[tuple[Instance, list[int]]]:
     actions = instance.shape[1]
     for gone in range(actions if actions > 1 else 0):
         keep = [a for a in range(actions) if a != gone]
         policies = [p for p in (instance.policy, instance.other) if p is not None]
         if any((p[:, keep].sum(axis=1) == 0).any() for p in policies):
             continue
-        yield dataclasses.replace(
+        smaller = dataclasses.replace(
             instance,
             transitions=instance.transitions[:, keep],
             rewards=instance.rewards[:, keep],
@@ -214,6 +301,7 @@ def _fewer_actions(instance: Instance) -> Iterator[Instance]:
             other=None if instance.other is None else _normalised(instance.other[:, keep]),
             name="",
         )
+        yield smaller, keep
 
 
 def _normalised(rows: Array) -> Array:

@@ -1,0 +1,1 @@
+"""Soft, interpolated and mapped Bellman operators, soft policy iteration.  Derivation: docs/theory/operators.md"""

@@ -1,0 +1,1 @@
+"""Projected (direct) policy gradient.  Derivation: docs/theory/projected.md"""

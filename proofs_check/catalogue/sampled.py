@@ -1,0 +1,1 @@
+"""Statements about sampled methods, judged statistically.  Derivation: docs/theory/sampling.md"""
