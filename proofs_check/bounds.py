@@ -41,6 +41,17 @@ def bounds_for_run(run: Any, distribution: Array | None = None) -> dict[str, Arr
     return found
 
 
+def direction(name: str) -> str:
+    """ "<=" where the bound of that name (`bounds_for_run`) lies above the gap, ">=" where it lies below."""
+    from proofs_check.catalogue import get_claim
+
+    identifier, _, form = name.partition(":")
+    claim = get_claim(identifier)
+    if form:
+        return claim.case(claim.form(form)).statement.relation
+    return next(case.statement.relation for case in map(claim.case, claim.forms) if str(case.statement.left) in GAPS)
+
+
 def _bound(case: Case, run: Any, rho: Array) -> Array | None:
     left = str(case.statement.left)
     if left not in GAPS or case.statement.relation == "=" or type(case.process) is not type(run.method):

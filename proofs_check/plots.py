@@ -2,6 +2,7 @@
 
     plot_curve   one measured curve and its bound, as a verdict carries them
     plot_run     the gap of a run against every bound of the catalogue that speaks about it
+    plot_runs    the gaps of several runs on one model
 
 Measured is solid, bound dashed in the same colour, each line is named at its end, and the title says the finding.  A function takes the
 data and an optional matplotlib `ax`, draws, and returns the `ax`; it never shows a figure and never changes global settings.
@@ -82,6 +83,33 @@ def plot_run(run: Any, ax: Any = None, *, distribution: Any = None, bounds: Mapp
     if closest is not None and math.isfinite(factors[closest][0]):
         text += f"; {closest} stays {_times(factors[closest][0])} {factors[closest][1]}"
     ax.set_title(text.replace("; ", ";\n") if len(text) > 75 else text, color=INK, loc="left", fontsize=10, pad=20)
+    return ax
+
+
+def plot_runs(runs: Mapping[str, Any], ax: Any = None, *, distribution: Any = None) -> Any:
+    """Draws the gaps V* - V_t of several runs on one model, each named at its end.
+
+    runs     {label: `pgtheory.Trajectory`}
+    returns  the axes
+    """
+    from proofs_check.rates import fit_rate
+
+    ax = _axes(ax)
+    curves = {}
+    for label, run in runs.items():
+        gap = np.asarray(run.gap() if distribution is None else run.gap(distribution), dtype=np.float64)
+        curves[label] = (np.asarray(run.times, dtype=np.float64), np.where(gap > ROUNDING * float(np.max(gap, initial=0.0)), gap, 0.0))
+    logarithmic = _set_scales(ax, max((times for times, _ in curves.values()), key=lambda t: t[-1]), *(gap for _, gap in curves.values()))
+    ends = []
+    for k, (label, (times, gap)) in enumerate(curves.items()):
+        color = SERIES[k % len(SERIES)]
+        style = {"linestyle": ("-", (0, (5, 2)), (0, (1, 1)))[k // len(SERIES) % 3]}
+        ax.plot(times, _drawable(gap, logarithmic), color=color, linewidth=1.7, label=label, gid=f"run-{label}", **style)
+        ends.append((times, gap, label, color))
+    _label_ends(ax, ends, logarithmic)
+    _dress(ax, xlabel="iteration t", ylabel="optimality gap V*(ρ) − V_t(ρ) [reward]")
+    said = [f"{label}: {fit_rate(times, gap).text()}" for label, (times, gap) in curves.items()]
+    ax.set_title("\n".join(said) if len(said) <= 3 else f"{len(said)} methods on one model", color=INK, loc="left", fontsize=10, pad=20)
     return ax
 
 

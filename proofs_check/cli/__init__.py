@@ -257,22 +257,23 @@ def solve(
 def run(
     model: Model,
     method: Annotated[
-        str, typer.Option(metavar="NAME", help="softmax-pg, npg, entropy-pg, entropy-npg, projected-pg, mirror-descent, policy-iteration.")
+        str, typer.Option(metavar="NAMES", help="One or several, with commas: npg,softmax-pg:step-size=1/10. A question mark lists all names.")
     ],
-    step_size: Annotated[str | None, typer.Option(metavar="NUMBER", help="Step size of the method: 0.1 or 1/10.")] = None,
-    temperature: Annotated[str | None, typer.Option(metavar="NUMBER", help="Weight of the entropy, where the method has one.")] = None,
-    geometry: Annotated[str | None, typer.Option(metavar="NAME", help="Mirror descent: kl or euclidean.")] = None,
+    step_size: Annotated[str | None, typer.Option(metavar="NUMBER", help="Step size of every method that has one: 0.1 or 1/10.")] = None,
+    temperature: Annotated[str | None, typer.Option(metavar="NUMBER", help="Weight of the entropy, where a method has one.")] = None,
+    geometry: Annotated[str | None, typer.Option(metavar="NAME", help="Mirror descent: kl, euclidean, ...")] = None,
     iterations: Annotated[int, typer.Option(min=1, help="Steps.")] = 1000,
     discount: Discount = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the gap against the catalogue's bounds: .svg, .png or .pdf.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the gaps, and the catalogue's bounds: .svg, .png or .pdf.")] = None,
     as_json: Json = False,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write times, policies, parameters and values to .npz.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write times, policies, parameters and values of one run to .npz.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write t, gap, value and bounds of all runs to .csv.")] = None,
 ) -> None:
-    """Run a policy gradient method."""
-    from proofs_check.cli.models import run_method
+    """Run policy gradient methods on a model and compare them: final gap, fitted rate, the theorems that apply."""
+    from proofs_check.cli.runs import run_methods
 
     options = {"step_size": step_size, "temperature": temperature, "geometry": geometry}
-    raise typer.Exit(run_method(model, method, options, iterations, discount=discount, plot=plot, as_json=as_json, out=out))
+    raise typer.Exit(run_methods(model, method, options, iterations, discount=discount, plot=plot, as_json=as_json, out=out, trail=csv))
 
 
 @app.command()
@@ -303,12 +304,13 @@ def report(
 def bench(
     what: Annotated[Bench, typer.Argument(metavar="policy-gradient|solvers")],
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repetitions.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="With the large models, which take minutes (solvers).")] = False,
     as_json: Json = False,
 ) -> None:
     """Measure ours and the installed peers."""
     from proofs_check.cli.tools import run_bench
 
-    raise typer.Exit(run_bench(what.value, quick, as_json))
+    raise typer.Exit(run_bench(what.value, quick, full, as_json))
 
 
 @app.command()

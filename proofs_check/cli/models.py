@@ -1,38 +1,31 @@
-"""`pgtheory solve` and `pgtheory run`: one model in, figures out."""
+"""`pgtheory solve`: one model in, figures out.  Its reading and writing serves `pgtheory run` too."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mdps.errors import ModelError, nearest, plural
+from mdps.errors import ModelError, plural
 from mdps.rational import fraction
 from proofs_check.cli.output import line, print_json, say, table
 from proofs_check.files import to_json, write_whole
 
 MOST_ROWS = 24
 """States (or recorded iterations) that a table on the terminal shows; `--json` and `--out` hold all."""
-METHODS = {
-    "softmax-pg": "SoftmaxPG", "natural-pg": "NaturalPG", "npg": "NaturalPG", "entropy-pg": "EntropyPG", "entropy-npg": "EntropyNPG",
-    "projected-pg": "ProjectedPG", "mirror-descent": "MirrorDescent", "policy-iteration": "PolicyIteration",
-}  # fmt: skip
-"""What --method takes, and the class of each."""
 MOST_CHARACTERS = 45
-PICTURES = (".svg", ".png", ".pdf")
 
 
 def solve_model(spec: str, discount: str | None, *, exact: bool, method: str, tolerance: float, as_json: bool, out: Path | None) -> int:
     """Solves MODEL and prints it; the exact answer comes with its certificate checked."""
     from mdps.io import load_model
 
-    _check_ending(out, (".json", ".csv", ".npz"))
+    check_ending(out, (".json", ".csv", ".npz"))
     if not tolerance > 0:
         raise ModelError(f"--tol is {tolerance}; it must be above 0")
-    mdp = load_model(spec, discount=_checked_discount(discount))
+    mdp = load_model(spec, discount=checked_discount(discount))
     data = _solve_exactly(mdp) if exact else _solve(mdp, method, tolerance)
     data = {"model": spec, "states": mdp.num_states, "actions": mdp.num_actions, "discount": _discount(mdp, exact)} | data
     if out is not None:
@@ -44,77 +37,6 @@ def solve_model(spec: str, discount: str | None, *, exact: bool, method: str, to
     if out is not None:
         line(f" written: {out}")
     return 0
-
-
-def run_method(
-    spec: str, name: str, options: dict[str, str | None], iterations: int, *, discount: str | None, plot: Path | None, as_json: bool, out: Path | None
-) -> int:
-    """Runs a method on MODEL from the uniform policy and prints the gap at recorded iterations."""
-    from mdps.io import load_model
-    from pgtheory.run import run
-    from proofs_check.plots import ROUNDING
-
-    _check_ending(out, (".npz",))
-    _check_ending(plot, PICTURES)
-    method = make_method(name, options)
-    mdp = load_model(spec, discount=_checked_discount(discount))
-    trajectory = run(mdp, method, iterations)
-    gap = trajectory.gap()
-    if out is not None:
-        _write_arrays(out, times=trajectory.times, policies=trajectory.policies, parameters=trajectory.parameters, values=trajectory.values, gap=gap)
-    if plot is not None:
-        write_plot(trajectory, plot, f"pgtheory run {spec} --method {name} --iterations {iterations}")
-    settings = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
-    if as_json:
-        settings = {key: value if isinstance(value, str) else float(value) for key, value in settings.items()}
-        print_json({"model": spec, "method": name, "settings": settings, "t": trajectory.times, "gap": gap, "values": trajectory.values[-1]})
-        return 0
-    described = ", ".join(f"{key.replace('_', ' ')} {value if isinstance(value, str) else f'{value:g}'}" for key, value in settings.items())
-    line(f" {name} on {spec}: {plural(mdp.num_states, 'state')}, {plural(mdp.num_actions, 'action')}, discount {mdp.discount:g}; {described}")
-    line()
-    shown = _spread(trajectory.times)
-    visible = np.where(gap > ROUNDING * gap.max(), gap, 0.0)
-    rows = [(f"{trajectory.times[k]:,}", f"{visible[k]:.6g}", f"{trajectory.values[k] @ mdp.start:.6g}") for k in shown]
-    table(("t", "gap V*(start) - V_t(start)", "V_t(start)"), rows, right=(0, 1, 2))
-    for what, path in (("plot", plot), ("written", out)):
-        if path is not None:
-            line(f" {what}: {path}")
-    return 0
-
-
-def make_method(name: str, options: dict[str, str | None]) -> Any:
-    """The method of that name with its settings read from text."""
-    import pgtheory
-
-    if name not in METHODS:
-        raise ModelError(f"there is no method {name!r}.{nearest(name, list(METHODS))} The methods are {', '.join(METHODS)}")
-    chosen = getattr(pgtheory, METHODS[name])
-    fields = {field.name: field for field in dataclasses.fields(chosen) if field.init}
-    settings: dict[str, Any] = {}
-    for key, text in options.items():
-        flag = f"--{key.replace('_', '-')}"
-        if text is not None and key not in fields:
-            takes = ", ".join(f"--{field.replace('_', '-')}" for field in fields) or "no settings"
-            raise ModelError(f"{name} has no {flag}; it takes {takes}")
-        if text is not None:
-            settings[key] = text if key == "geometry" else float(_number(text, flag))
-    missing = [key for key, field in fields.items() if key not in settings and field.default is dataclasses.MISSING]
-    if missing:
-        raise ModelError(f"{name} needs --{missing[0].replace('_', '-')}, for example --{missing[0].replace('_', '-')} 0.1")
-    return chosen(**settings)
-
-
-def write_plot(trajectory: Any, path: Path, command: str) -> None:
-    """Draws the run against the catalogue's bounds into `path`, with the command in its metadata."""
-    import io
-
-    from proofs_check.plots import plot_run
-
-    figure = plot_run(trajectory).figure
-    buffer = io.BytesIO()
-    key = {"png": "Description", "svg": "Description", "pdf": "Subject"}[path.suffix[1:].lower()]
-    figure.savefig(buffer, format=path.suffix[1:].lower(), metadata={key: command}, dpi=160)
-    write_whole(path, buffer.getvalue())
 
 
 def _solve(mdp: Any, method: str, tolerance: float) -> dict[str, Any]:
@@ -200,10 +122,11 @@ def _write_solution(path: Path, data: dict[str, Any], exact: bool) -> None:
         values = np.array([float(fraction(v)) for v in data["values"]]) if exact else data["values"]
         arrays = {"values": values, "actions": data["actions"], "optimal_actions": data["optimal_actions"]}
         arrays |= {"values_exact": np.array(data["values"])} if exact else {"lower": data["lower"], "upper": data["upper"]}
-        _write_arrays(path, **arrays)
+        write_arrays(path, **arrays)
 
 
-def _write_arrays(path: Path, **arrays: Any) -> None:
+def write_arrays(path: Path, **arrays: Any) -> None:
+    """Named arrays into an .npz file, whole or not at all."""
     import io
 
     buffer = io.BytesIO()
@@ -211,29 +134,22 @@ def _write_arrays(path: Path, **arrays: Any) -> None:
     write_whole(path, buffer.getvalue())
 
 
-def _check_ending(path: Path | None, endings: tuple[str, ...]) -> None:
+def check_ending(path: Path | None, endings: tuple[str, ...]) -> None:
     """Before any work: the ending names the format."""
     if path is not None and path.suffix.lower() not in endings:
         raise ModelError(f"{path}: the ending must be {', '.join(endings[:-1])}{' or ' if len(endings) > 1 else ''}{endings[-1]}")
 
 
-def _checked_discount(text: str | None) -> str | None:
+def checked_discount(text: str | None) -> str | None:
+    """The text of --discount, checked before a model is loaded."""
     if text is not None:
-        _number(text, "--discount")
+        number_in(text, "--discount")
     return text
 
 
-def _number(text: str, flag: str) -> Any:
+def number_in(text: str, flag: str) -> Any:
+    """The exact number that an option holds; ModelError names the option."""
     try:
         return fraction(text)
     except ModelError:
         raise ModelError(f"{flag} {text!r} is no number; write 0.1 or 1/10") from None
-
-
-def _spread(times: np.ndarray) -> list[int]:
-    """Indices of 0, 1, 2, 5, 10, 20, 50 ... and the last among the recorded iterations."""
-    wanted = {0, int(times[-1])} | {d * 10**k for k in range(12) for d in (1, 2, 5)}
-    kept = [k for k, t in enumerate(times.tolist()) if t in wanted]
-    if len(kept) > 3:
-        return kept
-    return sorted(set(np.linspace(0, times.size - 1, min(times.size, MOST_ROWS)).round().astype(int).tolist()))

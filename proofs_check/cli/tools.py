@@ -43,19 +43,19 @@ def rewrite_report(path: Path, out: Path | None) -> int:
     return 0
 
 
-def run_bench(what: str, quick: bool, as_json: bool) -> int:
+def run_bench(what: str, quick: bool, full: bool, as_json: bool) -> int:
     """Ours and the installed peers, side by side."""
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):  # with --json the table is for people, and stdout the JSON alone
-        rows = _bench_solvers(quick) if what == "solvers" else _bench_policy_gradient(quick)
+        rows = _bench_solvers(quick, full) if what == "solvers" else _bench_policy_gradient(quick)
     if as_json:
         print_json([dataclasses.asdict(row) if dataclasses.is_dataclass(row) and not isinstance(row, type) else row for row in rows])
     return 0
 
 
-def _bench_solvers(quick: bool) -> list[Any]:
+def _bench_solvers(quick: bool, full: bool) -> list[Any]:
     from proofs_check.bench import solvers
 
-    return list(solvers.bench(seconds=0.5) if quick else solvers.bench())
+    return list(solvers.bench(seconds=0.5 if quick else 4.0, full=full))
 
 
 def _bench_policy_gradient(quick: bool) -> list[Any]:
@@ -136,15 +136,16 @@ def warm_up() -> None:
     """Compiles every method and solver on a model of two states."""
     import mdps
     import pgtheory
+    from pgtheory.policy_gradient import NAMES
     from pgtheory.run import run
-    from proofs_check.cli.models import METHODS, make_method
+    from proofs_check.cli.runs import fields_of, make_method
 
     model = mdps.MDP([[[1, 0], [0, 1]], [[0, 1], [0, 1]]], [[0, 0], [1, 1]], discount=0.5)
-    for name, kind in METHODS.items():
-        fields = [field.name for field in dataclasses.fields(getattr(pgtheory, kind))]
+    for name in dict.fromkeys(NAMES):
+        fields = fields_of(name)
         for geometry in ("kl", "euclidean") if "geometry" in fields else (None,):
-            options: dict[str, str | None] = {key: "0.1" for key in ("step_size", "temperature") if key in fields}
-            run(model, make_method(name, options | ({"geometry": geometry} if geometry else {})), 4)
+            given = {key: "0.1" for key, field in fields.items() if field.default is field.default_factory is dataclasses.MISSING}
+            run(model, make_method(name, given | ({"geometry": geometry} if geometry else {})), 4)
         say(f"  {name}")
     for method in ("auto", "value", "policy", "modified"):
         pgtheory.solve(model, method=method)

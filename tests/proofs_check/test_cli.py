@@ -177,10 +177,10 @@ def test_runs_go_to_a_folder_of_their_own(call, engine, tmp_path):
         (["claims", "list", "naturel"], r"there is no family 'naturel'"),
         (["replay", "nothing.json"], r"cannot read nothing\.json: No such file"),
         (["report", "nothing.json"], r"cannot read nothing\.json"),
-        (["run", "two_state", "--method", "softmax"], r"there is no method 'softmax'\. Did you mean softmax-pg"),
+        (["run", "two_state", "--method", "softmax"], r"unknown method 'softmax'.*Did you mean softmax-pg"),
         (["run", "two_state", "--method", "npg"], r"npg needs --step-size, for example"),
         (["run", "two_state", "--method", "npg", "--step-size", "big"], r"--step-size 'big' is no number"),
-        (["run", "two_state", "--method", "policy-iteration", "--step-size", "1"], r"policy-iteration has no --step-size; it takes no settings"),
+        (["run", "two_state", "--method", "policy-iteration", "--step-size", "1"], r"no method here has --step-size: policy-iteration takes no settings"),
         (["run", "two_state", "--method", "npg", "--step-size", "1", "--plot", "a.txt"], r"a\.txt: the ending must be \.svg, \.png or \.pdf"),
         (["solve", "two_state", "--out", "a.txt"], r"a\.txt: the ending must be \.json, \.csv or \.npz"),
         (["solve", "two_state", "--tol", "0"], r"--tol is 0\.0; it must be above 0"),
@@ -285,7 +285,9 @@ def test_solve_and_run_print_what_the_library_says(call, tmp_path):
     result = call("run", "frozen_lake(4)", "--method", "npg", "--step-size", "1/2", "--iterations", 50, "--out", "r.npz", "--plot", "p.svg", "--json")
     assert result.exit_code == 0, result.output
     gap = pgtheory.run(mdp, pgtheory.NaturalPG(step_size=0.5), iterations=50).gap()
-    assert json.loads(result.stdout)["gap"] == pytest.approx(gap.tolist())
+    (data,) = json.loads(result.stdout)["runs"]
+    assert data["gap"] == pytest.approx(gap.tolist())
+    assert data["settings"] == {"step_size": 0.5}
     assert (tmp_path / "r.npz").is_file()
     assert "pgtheory run" in (tmp_path / "p.svg").read_text()
 
@@ -320,10 +322,50 @@ def test_every_method_of_the_library_is_on_the_command_line():
     import dataclasses
 
     import pgtheory.policy_gradient as methods
-    from proofs_check.cli.models import METHODS
 
-    classes = {name for name in methods.__all__ if dataclasses.is_dataclass(getattr(methods, name)) and name != "Method"}
-    assert classes == set(METHODS.values())
+    classes = {
+        name for name in methods.__all__ if dataclasses.is_dataclass(getattr(methods, name)) and issubclass(getattr(methods, name), methods.Method)
+    }
+    assert classes - {"Method"} == set(methods.NAMES.values())
+
+
+def test_several_methods_are_compared_with_rates_and_bounds(call, tmp_path):
+    import csv
+
+    methods = "npg:step-size=1,softmax-pg,policy-iteration"
+    result = call("run", "loop(1/2)", "--method", methods, "--step-size", "1/64", "--iterations", 300, "--csv", "r.csv", "--plot", "p.svg")
+    assert result.exit_code == 0, result.output
+    rows = {line.split()[0]: line for line in result.stdout.splitlines() if line.startswith(" ") and line.strip()}
+    assert "npg-one-over-T" in rows["npg:step-size=1"]
+    assert "softmax-mdp-one-over-t" in rows["softmax-pg"]
+    assert "solved by t = 1" in rows["policy-iteration"]
+    with (tmp_path / "r.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert {row["method"] for row in table} == set(methods.split(","))
+    bounds = [(float(row["gap"]), float(row["npg-one-over-T"])) for row in table if row["npg-one-over-T"]]
+    assert bounds
+    assert all(gap <= bound for gap, bound in bounds)
+    assert (tmp_path / "p.svg").read_text().count("run-") >= 3
+
+
+@pytest.mark.parametrize(
+    ("methods", "options", "said"),
+    [
+        ("npg,softmax-pg", ("--geometry", "kl"), "no method here has --geometry: npg takes --step-size; softmax-pg takes"),
+        ("npg", (), "npg needs --step-size, for example --step-size 0.1"),
+        ("npg:step=3", (), "npg has no setting step; takes --step-size"),
+        ("npg:3", (), "write a setting as npg:step-size=0.1"),
+        ("npg:step-size=1,npg:step-size=1", (), "twice"),
+        ("npgg", (), "unknown method 'npgg'"),
+        (",", (), "names no method"),
+        ("npg", ("--step-size", "x"), "--step-size 'x' is no number"),
+        ("npg,policy-iteration", ("--step-size", "1", "--out", "x.npz"), "--out holds one run and there are 2 methods"),
+    ],
+)
+def test_a_wrong_choice_of_methods_says_what_would_do(call, methods, options, said):
+    result = call("run", "loop(1/2)", "--method", methods, *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
 
 
 def test_ctrl_c_ends_a_real_process_with_one_line(tmp_path):
