@@ -11,14 +11,35 @@ from typing import Any
 import numpy  # noqa: F401  (what every module below needs; nothing heavier is loaded here)
 
 _HOME = {
+    "SoftPolicyIteration": "pgtheory.policy_gradient.soft_policy_iteration",
+    "RegularisedMirrorDescent": "pgtheory.policy_gradient.regularised_mirror_descent",
+    "PotentialDescent": "pgtheory.policy_gradient.bregman_descent",
+    "Munchausen": "pgtheory.policy_gradient.munchausen",
+    "MirrorLearning": "pgtheory.policy_gradient.mirror_learning",
+    "MDPO": "pgtheory.policy_gradient.mdpo",
+    "LogLinearNPG": "pgtheory.policy_gradient.log_linear",
+    "LineSearchPG": "pgtheory.policy_gradient.line_search",
+    "GrowingMirrorDescent": "pgtheory.policy_gradient.growing_mirror_descent",
+    "BregmanDescent": "pgtheory.policy_gradient.bregman_descent",
+    "AdaptiveMirrorDescent": "pgtheory.policy_gradient.growing_mirror_descent",
     "EntropyNPG": "pgtheory.policy_gradient.entropy_npg",
     "EntropyPG": "pgtheory.policy_gradient.entropy",
+    "ImproperPG": "pgtheory.improper",
+    "LinearQuadratic": "pgtheory.linear_quadratic",
+    "dynamic_pg": "pgtheory.horizon_gradient",
+    "simultaneous_pg": "pgtheory.horizon_gradient",
     "Method": "pgtheory.policy_gradient.method",
     "MirrorDescent": "pgtheory.policy_gradient.mirror_descent",
     "NaturalPG": "pgtheory.policy_gradient.natural",
     "PolicyIteration": "pgtheory.policy_gradient.policy_iteration",
     "ProjectedPG": "pgtheory.policy_gradient.projected",
+    "SimplexIteration": "pgtheory.policy_gradient.simplex_iteration",
     "SoftmaxPG": "pgtheory.policy_gradient.softmax",
+    "ConservativePI": "pgtheory.policy_gradient.conservative",
+    "FixPO": "pgtheory.policy_gradient.fixpo",
+    "PPO": "pgtheory.policy_gradient.ppo",
+    "SPO": "pgtheory.policy_gradient.spo",
+    "TrustRegion": "pgtheory.policy_gradient.trust_region",
     "Trajectory": "pgtheory.run",
     "Undecided": "pgtheory.arithmetic",
     "certified_run": "pgtheory.policy_gradient.certified",
@@ -45,7 +66,7 @@ _HOME = {
     "state_values": "pgtheory.exact",
     "total_reward": "pgtheory.exact",
 }
-_MODULES = ("arithmetic", "exact", "policies", "policy_gradient")
+_MODULES = ("arithmetic", "exact", "policies", "policy_gradient", "stateful")
 __all__ = [*_HOME, *_MODULES]
 
 

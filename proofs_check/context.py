@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,8 @@ class Context:
     pairs: bool = False  # whether quantities are asked for at t with t + 1 recorded too
     extras: dict[str, Array] = dataclasses.field(default_factory=dict)  # name -> (B, ...): further arrays that the claim quantifies over
     parameters: Array | None = None  # (B, R, ...): what the method keeps, as it keeps it
+
+    source: Any = None  # the exact instance behind rationals or balls
 
     def extra(self, name: str) -> Array:
         """The further array `name`, (B, ...); raises ExpressionError where the claim's domain has none."""

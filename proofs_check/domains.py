@@ -162,6 +162,9 @@ class Domain:
                     lambda i: bool((i.rewards >= low).all() and (i.rewards <= high).all()),
                 )
             )
+        if self.min_actions > 1:
+            least = self.min_actions
+            out.append(Assumption("actions", f"at least {least} actions", rf"A \ge {least}", lambda i: i.shape[1] >= least))
         if self.mu == "positive":
             out.append(
                 Assumption("full support", "the start distribution mu is positive in every state", r"\mu(s) > 0", lambda i: bool((i.mu > 0).all()))

@@ -71,7 +71,14 @@ def derivative_of_value(c: Context, parameters: str) -> Array:
                 continue
             for b in range(actions):  # d pi(a|s) / d theta(s, b) = pi(a|s) (1[a = b] - pi(b|s))
                 slopes[:, :, s, a, s, b] = policies[:, :, s, a] * ((zero + int(a == b)) - policies[:, :, s, b])
-    pi = Dual(policies, slopes.reshape(batch, records, states, actions, states * actions))
+    return derivative_along(c, slopes.reshape(batch, records, states, actions, states * actions))
+
+
+def derivative_along(c: Context, slopes: Array) -> Array:
+    """dV(mu) along K directions in which the probabilities move by `slopes` (B, R, S, A, K) at each record: (B, R, K)."""
+    policies = c.policies[:, c.now]
+    states = policies.shape[2]
+    pi = Dual(policies, slopes)
     scaled = (c.discount[:, None, None, None] * c.transitions)[:, None]  # (B, 1, S, A, S')
     chain = Dual(np.einsum("nrsa,nrsat->nrst", pi.value, scaled), np.einsum("nrsak,nrsat->nrstk", pi.slope, scaled))
     identity = c.constant(np.eye(states, dtype=np.int64))

@@ -52,13 +52,16 @@ class Instance:
         return model.exact if self.is_exact else model
 
     def as_float(self) -> Instance:
-        """The same instance in float64."""
+        """The same instance in float64; computed once, because named instances serve every form of a claim."""
         if not self.is_exact:
             return self
-        arrays: dict[str, Any] = {f: None if getattr(self, f) is None else _float_of(getattr(self, f)) for f in FIELDS}
-        arrays["discount"] = float(arrays["discount"])
-        extras = {k: _float_of(v) for k, v in self.extras.items()}
-        return dataclasses.replace(self, **arrays, settings={k: float(fraction(v)) for k, v in self.settings.items()}, extras=extras)
+        if "_as_float" not in self.__dict__:
+            arrays: dict[str, Any] = {f: None if getattr(self, f) is None else _float_of(getattr(self, f)) for f in FIELDS}
+            arrays["discount"] = float(arrays["discount"])
+            extras = {k: _float_of(v) for k, v in self.extras.items()}
+            settings = {k: float(fraction(v)) for k, v in self.settings.items()}
+            self.__dict__["_as_float"] = dataclasses.replace(self, **arrays, settings=settings, extras=extras)
+        return self.__dict__["_as_float"]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: rationals as text fractions, floats as numbers."""
@@ -212,5 +215,6 @@ def exact_context(instance: Instance, kind: str, times: Array, policies: Array, 
     other = None if instance.other is None else lift(instance.other)
     return Context(
         kind, lift(instance.transitions), lift(instance.rewards), lift(instance.discount), lift(instance.mu), lift(instance.rho), settings,
-        times, policies[None], other=other, given_optimum=optimum, pairs=pairs, extras={k: lift(v) for k, v in instance.extras.items()}, **extra,
+        times, policies[None], other=other, given_optimum=optimum, pairs=pairs, extras={k: lift(v) for k, v in instance.extras.items()},
+        source=instance, **extra,
     )  # fmt: skip

@@ -8,6 +8,7 @@ lie outside a claim's range are mapped onto it by the one increasing affine map,
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -50,17 +51,45 @@ RARE = Fraction(1, 1000)
 OFTEN = Fraction(1, 10)
 
 
+_KNOWN: dict[str, tuple[Any, list[Instance]]] = {}
+"""The named instances of the last few domains: the forms and controls of a claim share them, and each form asks more than once."""
+_KEPT = 4
+
+
 def named(case: Case) -> Iterator[Instance]:
     """The case's named instances, exact, with everything it quantifies over."""
+    key = repr(([entry if isinstance(entry, str) else id(entry) for entry in case.instances], case.domain, case.settings))
+    if key not in _KNOWN:
+        made = list(_named(case))
+        while len(_KNOWN) >= _KEPT:
+            del _KNOWN[next(iter(_KNOWN))]
+        _KNOWN[key] = (case.instances, made)  # the entries too, so that none of their ids is used again
+    yield from _KNOWN[key][1]
+
+
+def _named(case: Case) -> Iterator[Instance]:
     for entry in case.instances:
         if isinstance(entry, Instance):  # complete as it is
-            settled = settle(case, entry)
+            fitted = _fitted(case, entry)
+            settled = None if fitted is None else settle(case, fitted)
             if settled is not None:
                 yield settled
         else:
             yield from dressed(case, model_of(entry))
 
 
+def _fitted(case: Case, entry: Instance) -> Instance | None:
+    """The instance without what this form does not speak of; None where it lacks what the form does speak of."""
+    domain = case.domain
+    lacks = [name for name, rule in case.settings.items() if is_free(rule) and name not in entry.settings]
+    lacks += [name for name, _ in domain.extras if name not in entry.extras]
+    if lacks or (domain.other is not None and entry.other is None):
+        return None
+    other = None if domain.other is None else entry.other
+    return dataclasses.replace(entry, other=other, extras={name: entry.extras[name] for name, _ in domain.extras})
+
+
+@functools.lru_cache(maxsize=64)
 def model_of(expression: str) -> MDP:
     """The model of a zoo expression; "8 * arms([1, 0])" is eight copies of one beside each other, the start spread evenly over them."""
     from mdps import zoo

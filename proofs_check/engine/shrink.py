@@ -157,7 +157,9 @@ class _Shrinker:
                     for x in (Fraction(0), Fraction(1), fraction(extra.low), fraction(extra.high))
                     if fraction(extra.low) <= x <= fraction(extra.high)
                 ]
-                changes = [(place, x) for place in np.ndindex(value.shape) if fraction(value[place]) not in plain for x in plain]
+                changes: list[tuple[Any, Any]] = [
+                    (place, x) for place in np.ndindex(value.shape) if fraction(value[place]) not in plain for x in plain
+                ]
             elif extra.kind == "distribution":
                 rows = [row for row in np.ndindex(value.shape[:-1]) if not all(x in (0, 1) for x in value[row])]
                 ones = [rational_array([int(j == k) for j in range(value.shape[-1])]) for k in range(value.shape[-1])]
@@ -250,9 +252,9 @@ def rounded_instance(instance: Instance, d: int) -> Instance:
         key: rational(Fraction(float(fraction(value))).limit_denominator(d)) if fraction(value) > Fraction(1, d) else value
         for key, value in exact.settings.items()
     }
-    extras = {}
+    extras: dict[str, Any] = {}
     for key, value in exact.extras.items():
-        is_rows = value.ndim and all(x >= 0 for x in value.reshape(-1)) and bool(np.all(value.sum(axis=-1) == 1))
+        is_rows = value.ndim > 0 and all(x >= 0 for x in value.reshape(-1)) and bool(np.all(value.sum(axis=-1) == 1))
         whole = is_rows and all(x in (0, 1) for x in value.reshape(-1))
         positive = is_rows and all(x > 0 for x in value.reshape(-1))
         extras[key] = value if whole else _rounded_rows(value, max(d, 2 * value.shape[-1]), positive) if is_rows else _rounded(value, d)

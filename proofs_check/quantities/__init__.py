@@ -43,7 +43,11 @@ MODULES = (
     "softmax_parametrisations",
     "bregman",
     "horizons",
+    "controllers",
+    "continuous_actions",
     "structures",
+    "estimators",
+    "sampling",
 )
 __all__ = ["Quantity", "T", "defining_modules", "gap", "latex_names", "mu", "parse", "quantities", "quantity", "rho", "temporary"]
 
