@@ -99,7 +99,7 @@ def simultaneous_pg(problem: FiniteHorizon, step_size: float, iterations: int) -
     """Simultaneous softmax policy gradient from uniform policies: (stage policies (H, S, A), values J (iterations + 1,)).
 
     raises   ModelError: stages of different shapes, step_size not above 0, iterations below 0"""
-    moves, paid, start = _stacked(problem)
+    moves, paid, start = stacked(problem)
     if not step_size > 0 or iterations < 0:
         raise ModelError(f"step_size is {step_size!r} and iterations {iterations!r}; they must be above 0 and at least 0")
     path = simultaneous_policies(paid[None] * 0, moves[None], paid[None], start[None], step_size, iterations)[0]
@@ -112,7 +112,7 @@ def dynamic_pg(problem: FiniteHorizon, iterations: int, weights: Any = None) -> 
 
     weights  (H, S) positive start distributions mu_h of the epochs; uniform if left out
     raises   ModelError: stages of different shapes, iterations below 1, a weight that is not positive"""
-    moves, paid, _ = _stacked(problem)
+    moves, paid, _ = stacked(problem)
     if iterations < 1:
         raise ModelError(f"iterations is {iterations!r}; it must be at least 1")
     chosen = np.full(paid.shape[:2], 1 / paid.shape[1]) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -121,7 +121,7 @@ def dynamic_pg(problem: FiniteHorizon, iterations: int, weights: Any = None) -> 
     return dynamic_policies(moves[None], paid[None], chosen[None], iterations)[0]
 
 
-def _stacked(problem: FiniteHorizon) -> tuple[Array, Array, Array]:
+def stacked(problem: FiniteHorizon) -> tuple[Array, Array, Array]:
     """(H, S, A, S), (H, S, A), (S,) in floats; terminal rewards are paid on the way into the last state, the discount is folded in."""
     shapes = {stage.rewards.shape for stage in problem.stages}
     if len(shapes) > 1:

@@ -114,7 +114,7 @@ def horizon(rng, stages, states, actions):
 def test_the_gradient_of_stage_policies_is_differences(seed):
     rng = np.random.default_rng(seed)
     problem = horizon(rng, 3, 2, 2)
-    moves, paid, start = horizon_gradient._stacked(problem)
+    moves, paid, start = horizon_gradient.stacked(problem)
     logits = rng.normal(size=(3, 2, 2))
 
     def value(x):
@@ -136,7 +136,7 @@ def test_both_trainings_reach_the_value_of_backward_induction():
     assert (np.diff(gains) >= -1e-12).all()  # step 2/H: never worse, but for rounding
     assert gains[-1] == pytest.approx(optimum, abs=0.02)
     trained = pgtheory.dynamic_pg(problem, 4000)
-    moves, paid, _ = horizon_gradient._stacked(problem)
+    moves, paid, _ = horizon_gradient.stacked(problem)
     value = horizon_gradient.stage_values(trained[None], moves[None], paid[None])[0][0, 0] @ start
     assert value == pytest.approx(optimum, abs=0.02)
     assert policies.shape == trained.shape == (3, 3, 2)
