@@ -104,7 +104,7 @@ def run(
     start    (S,) distribution mu of the gradient of V(mu); the model's if left out
     raises   ModelError: bad policy, distribution, setting or times; a state of a user's method whose policy is none
     """
-    times = _times(record, iterations)
+    times = recorded_times(record, iterations)
     mdp = mdp.float
     mu = mdp.start if start is None else _distribution(start, mdp)
     if not isinstance(method, Method):
@@ -133,7 +133,7 @@ def run_batch(
         check_rectangular(mdp)
         if (mdp.num_states, mdp.num_actions) != (models[0].num_states, models[0].num_actions):
             raise ModelError(f"run_batch takes models of one shape; {models[0]} and {mdp} differ")
-    times = _times(record, iterations)
+    times = recorded_times(record, iterations)
     first = [initial] * len(models) if isinstance(initial, str) else list(initial)
     mu = [mdp.start for mdp in models] if start is None else [_distribution(x, mdp) for x, mdp in zip(start, models, strict=True)]
     params = [_initial_parameters(method, policy, mdp) for policy, mdp in zip(first, models, strict=True)]
@@ -197,7 +197,8 @@ def _initial_parameters(method: Method, initial: Any, mdp: MDP) -> Array:
     return method.params_of(check_policy(mdp, policy if policy.dtype != object else _to_float(policy)))
 
 
-def _times(record: str | Sequence[int] | Array, iterations: int) -> Array:
+def recorded_times(record: str | Sequence[int] | Array, iterations: int) -> Array:
+    """The iterations that `record` ("log", "all" or a list) keeps, increasing.  raises ModelError: another word, or iterations out of range"""
     if isinstance(record, str):
         if record not in ("log", "all"):
             raise ModelError(f"record is {record!r}; give 'log', 'all' or the iterations to keep")
