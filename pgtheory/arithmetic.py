@@ -3,7 +3,8 @@
     float      float64 arrays
     rational   object arrays of `flint.fmpq`: exact, leave only by exp, log, sqrt (refused)
     ball       object arrays of `flint.arb`: a midpoint and a radius that contains the true number, at the precision of `precision(bits)`
-    field      object arrays of any other exact field, such as sympy's fractions of polynomials: solve, mix and expect only
+    field      object arrays of any other exact field, such as sympy's fractions of polynomials: solve, mix and expect, and what the elements
+               themselves know how to do (`sqrt`, `exp`, `log`, an order)
 
 An algorithm's step is written once with array operators (`+ - * /`, `.sum(axis=1)`, `x[:, None]`, integer literals) and the helpers here.
 numba compiles the same source: `pgtheory.kernels.compiled_step` puts the float kernel of the same name in the place of each helper.
@@ -207,7 +208,8 @@ def absolute(values: Any) -> Any:
 
 
 def _no_rational(values: Any, name: str) -> Any:
-    if kind(values) in ("rational", "field"):
+    numbers = kind(values)
+    if numbers == "rational" or (numbers == "field" and not all(hasattr(x, name) for x in np.asarray(values).reshape(-1).tolist())):
         raise TypeError(f"{name} leaves the rationals: convert with arithmetic.balls(...) first")
     return values
 
@@ -341,8 +343,13 @@ def log_sum_exp(logits: Any) -> Array:
 
 
 def _largest(logits: Array) -> Array:
-    """(..., 1): what the exponents are shifted by.  For balls any exact number will do: the largest midpoint."""
-    if kind(_no_rational(logits, "softmax")) == "ball":
+    """(..., 1): what the exponents are shifted by.  For balls any exact number will do: the largest midpoint.  For functions 0."""
+    numbers = kind(logits)
+    if numbers == "field":
+        return np.zeros((*logits.shape[:-1], 1), dtype=np.int64)
+    if numbers == "rational":
+        _no_rational(logits, "exp")
+    if numbers == "ball":
         rows = logits.reshape(-1, logits.shape[-1])
         shift = np.empty(len(rows), dtype=object)
         shift[:] = [max((x.mid() for x in row), key=lambda x: x) for row in rows]

@@ -30,14 +30,16 @@ def fast_kernel(function: Any) -> Any:
     return kernel(function, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
 
 
-def compiled_step(step: Callable[..., Array]) -> Any:
+def compiled_step(step: Callable[..., Array], own: dict[str, Any] | None = None) -> Any:
     """The source of `step` for compiled code: every helper of `pgtheory.arithmetic` that it names replaced by the kernel of that name here.
+
+    own   further helpers of the method's own file, by name, with their kernels
 
     It is compiled as a part of the loop that calls it (inlined), which halves the time that compilation takes."""
     from pgtheory import arithmetic
 
     names = {name: globals()[name] for name in step.__code__.co_names if step.__globals__.get(name) is getattr(arithmetic, name, step)}
-    twin = types.FunctionType(step.__code__, {**step.__globals__, **names}, step.__name__)
+    twin = types.FunctionType(step.__code__, {**step.__globals__, **names, **(own or {})}, step.__name__)
     return numba.njit(inline="always")(twin)
 
 
@@ -259,7 +261,7 @@ def project_simplex(rows):
                 if row[a] > level:
                     total += row[a]
                     kept += 1
-            if kept == count:
+            if kept == 0 or 0 < count <= kept:  # none dropped (or, by rounding of an entry at the level, one taken back)
                 break
             count = kept
             level = (total - 1.0) / kept

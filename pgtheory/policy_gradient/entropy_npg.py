@@ -68,10 +68,16 @@ class EntropyNPG(Method):
     def lipschitz(self, problem: Any, settings: tuple[Any, ...], enclosure: Array | None) -> Any:
         if enclosure is None:
             return None
-        transitions, rewards, discount, _ = problem
         step_size, temperature = settings
-        policy = softmax(enclosure)
-        soft_rewards = rewards - temperature * log_softmax(enclosure)
-        values = policy_values(policy, transitions, soft_rewards, discount)
-        spread = maximum((policy * absolute(advantages(transitions, soft_rewards, discount, values))).sum(axis=1))
+        discount = problem[2]
+        spread = mean_absolute_soft_advantage(problem, enclosure, temperature)
         return abs(1 - step_size * temperature / (1 - discount)) + step_size * discount / ((1 - discount) * (1 - discount)) * spread
+
+
+def mean_absolute_soft_advantage(problem: Any, enclosure: Array, temperature: Any) -> Any:
+    """max_s E_pi|A_tau| for all logits in the array of balls `enclosure`."""
+    transitions, rewards, discount, _ = problem
+    policy = softmax(enclosure)
+    soft_rewards = rewards - temperature * log_softmax(enclosure)
+    values = policy_values(policy, transitions, soft_rewards, discount)
+    return maximum((policy * absolute(advantages(transitions, soft_rewards, discount, values))).sum(axis=1))

@@ -29,6 +29,10 @@ Setting = Any
 """A number, or a function of the model that returns one."""
 
 
+class NoEnclosure(ArithmeticError):
+    """The step is found numerically in float64 and has no form in rationals or balls."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Method:
     """Base of the methods of this package.  Subclasses set the class attributes and write the step and its loop."""
@@ -37,6 +41,8 @@ class Method:
     parameters: ClassVar[Literal["logits", "policy"]]
     rational_step: ClassVar[bool] = False
     """Whether `plain_step` is rational in its parameters (stays in the rationals)."""
+    small_rationals: ClassVar[bool] = False
+    """Whether iterates in rationals keep their size (deterministic policies), so that long runs in rationals are cheap."""
     norm: ClassVar[Literal["sup", "two"]] = "sup"
     """The norm in which `lipschitz` bounds the step."""
     plain_step: ClassVar[Callable[..., Array]]
@@ -51,7 +57,7 @@ class Method:
         """The numbers behind the fields, in the arithmetic of the model (floats, or rationals for `mdp.exact`).
 
         raises ModelError: one is negative, not finite or no number"""
-        return tuple(_resolved(name, getattr(self, name), mdp) for name in self.setting_names)
+        return tuple(resolved(name, getattr(self, name), mdp) for name in self.setting_names)
 
     # Parameters and policies
 
@@ -149,7 +155,8 @@ def check_rectangular(mdp: MDP) -> None:
         )
 
 
-def _resolved(name: str, value: Setting, mdp: MDP) -> Any:
+def resolved(name: str, value: Setting, mdp: MDP) -> Any:
+    """The number behind a setting, in the arithmetic of the model; raises ModelError where it is none, negative or not finite."""
     number = value(mdp) if callable(value) else value
     try:
         exact = rational(number)
@@ -158,3 +165,14 @@ def _resolved(name: str, value: Setting, mdp: MDP) -> Any:
     if exact is None or exact < 0:
         raise ModelError(f"{name} is {number!r}; it must be a number >= 0 (or a function of the model that returns one)")
     return exact if mdp.is_exact else float(fraction(exact))
+
+
+def whole_number(value: Any, name: str) -> int:
+    """A setting that counts something as an integer, in every arithmetic; raises ModelError where it is none."""
+    if hasattr(value, "unique_fmpz"):
+        whole = value.unique_fmpz()
+        if whole is not None and value.is_exact():
+            return int(whole)
+    elif fraction(value).denominator == 1:
+        return int(fraction(value))
+    raise ModelError(f"{name} is {value!r}; it must be a whole number")

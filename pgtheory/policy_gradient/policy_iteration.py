@@ -54,5 +54,6 @@ class PolicyIteration(Method):
     name = "policy-iteration"
     parameters = "policy"
     rational_step = True
+    small_rationals = True
     plain_step = staticmethod(plain_step)
     _loop = staticmethod(_loop)

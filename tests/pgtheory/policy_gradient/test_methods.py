@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mdps import MDP, ModelError, strategies, zoo
 from mdps.rational import fraction, rational_array, to_float
-from pgtheory import EntropyNPG, EntropyPG, MirrorDescent, NaturalPG, PolicyIteration, ProjectedPG, SoftmaxPG, arithmetic
+from pgtheory import EntropyNPG, EntropyPG, LogBarrierPG, MirrorDescent, NaturalPG, PolicyIteration, ProjectedPG, SoftmaxPG, arithmetic
 from pgtheory.exact import action_values, solve_exactly, state_values
 from pgtheory.policy_gradient.method import Method
 from tests import tolerances
@@ -22,6 +22,7 @@ METHODS = {
     "natural-pg": (NaturalPG(ETA), (ETA,)),
     "entropy-pg": (EntropyPG(ETA, TAU), (ETA, TAU)),
     "entropy-npg": (EntropyNPG(ETA, TAU), (ETA, TAU)),
+    "log-barrier-pg": (LogBarrierPG(ETA, TAU), (ETA, TAU)),
     "projected-pg": (ProjectedPG(ETA), (ETA,)),
     "mirror-descent-kl": (MirrorDescent(ETA), (ETA,)),
     "mirror-descent-euclidean": (MirrorDescent(ETA, "euclidean"), (ETA,)),

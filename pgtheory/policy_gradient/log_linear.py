@@ -1,0 +1,72 @@
+"""Natural policy gradient for log-linear policies, pi(a | s) proportional to exp(phi(s, a) . theta).
+
+    theta_+ = theta + eta w,      w = argmin_u  E_{s ~ d, a ~ pi} [ (A(s, a) - u . psi(s, a))^2 ],     psi = phi - E_pi phi,   d = d^pi_start
+
+w is the compatible critic: w = (1 - gamma) F^+ grad V with the Fisher matrix F = E[psi psi^T] (the least one where F is singular).  With features
+that tell all state-action pairs apart the step is pi exp(eta A), the tabular natural gradient step of size (1 - gamma) eta.
+Kakade (2001); Agarwal, Kakade, Lee, Mahajan (2021), Section 6.
+
+Kept are the logits phi . theta, which move by eta phi . w: theta itself is not needed, and the start is any policy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from mdps.errors import ModelError
+from mdps.model import MDP
+from mdps.rational import rational_array, to_float
+from pgtheory import arithmetic
+from pgtheory.arithmetic import advantages, policy_values_and_visits, softmax
+from pgtheory.policy_gradient.batched import Batched, rowwise
+from pgtheory.policy_gradient.method import Setting, resolved
+
+Array = np.ndarray
+
+
+def compatible_direction(policy: Array, gains: Array, weights: Array, features: Array) -> Array:
+    """The least minimiser u of sum_s weights(s) E_pi[(A - u . psi)^2]: (..., d).
+
+    features (..., S, A, d).  Exact arithmetic needs features whose Fisher matrix is regular, and raises ZeroDivisionError otherwise."""
+    psi = features - (policy[..., None] * features).sum(axis=-2)[..., None, :]
+    mass = weights[..., None] * policy
+    flat = psi.reshape(*psi.shape[:-3], -1, psi.shape[-1])
+    scaled = (mass[..., None] * psi).reshape(flat.shape)
+    right = (scaled * gains.reshape(*gains.shape[:-2], -1)[..., None]).sum(axis=-2)
+    fisher = (flat[..., :, None] * scaled[..., None, :]).sum(axis=-3)
+    if arithmetic.kind(fisher) != "float":
+        return arithmetic.solve(fisher, right)
+    return (np.linalg.pinv(fisher, hermitian=True) @ right[..., None])[..., 0]
+
+
+@dataclasses.dataclass(frozen=True)
+class LogLinearNPG(Batched):
+    """Natural policy gradient with features (S, A, d), by default one of its own for every pair.  Logits grow by step_size phi . w."""
+
+    step_size: Setting
+    features: Any = None
+    name = "log-linear-npg"
+    parameters = "logits"
+
+    def settings(self, mdp: MDP) -> tuple[Any, ...]:
+        given = self.features(mdp) if callable(self.features) else self.features
+        pairs = mdp.num_states * mdp.num_actions
+        features = np.eye(pairs).reshape(mdp.num_states, mdp.num_actions, pairs) if given is None else np.asarray(given)
+        if features.ndim != 3 or features.shape[:2] != (mdp.num_states, mdp.num_actions):
+            raise ModelError(f"features have shape {features.shape}; they must be ({mdp.num_states}, {mdp.num_actions}, d)")
+        exact = rational_array(features) if features.dtype != object else features
+        step_size = resolved("step_size", self.step_size, mdp)
+        return step_size, exact if mdp.is_exact else to_float(exact)
+
+    def plain_step(  # type: ignore[override]
+        self, logits: Array, transitions: Array, rewards: Array, discount: Any, start: Array, step_size: Any, features: Array
+    ) -> Array:
+        """phi . (theta + eta w)."""
+        policy = softmax(logits)
+        values, visits = policy_values_and_visits(policy, transitions, rewards, discount, start)
+        gains = advantages(transitions, rewards, discount, values)
+        direction = compatible_direction(policy, gains, visits * (1 - rowwise(discount)), features)
+        return logits + step_size * (features * direction[..., None, None, :]).sum(axis=-1)
