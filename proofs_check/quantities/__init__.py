@@ -47,6 +47,8 @@ MODULES = (
     "continuous_actions",
     "structures",
     "estimators",
+    "tilts",
+    "fits",
     "sampling",
 )
 __all__ = ["Quantity", "T", "defining_modules", "gap", "latex_names", "mu", "parse", "quantities", "quantity", "rho", "temporary"]

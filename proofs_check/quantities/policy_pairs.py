@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pgtheory import arithmetic
 from proofs_check import expression
 from proofs_check.quantities.registry import define, per_record
 
@@ -50,3 +51,16 @@ def second_policy(c: Context) -> Context:
     if c.other is None:
         raise expression.ExpressionError('the statement compares two policies and its domain has one; give the domain other="any"')
     return dataclasses.replace(c, policies=c.other[:, None], logits=None, minima=None, times=c.times[:1], pairs=False)
+
+
+@define("visitation_difference", r"\|d^{\pi}_\mu-d^{\pi'}_\mu\|_1", "step")
+def _visitation_difference(c: Context) -> Array:
+    """Sum over the states of the difference of the two policies' discounted visits."""
+    return per_record(arithmetic.absolute(c.visits_mu[:, c.now] - second_policy(c).visits_mu).sum(axis=-1))
+
+
+@define("mean_policy_difference", r"\mathbb{E}_{s\sim d^\pi_\mu}\|\pi(\cdot|s)-\pi'(\cdot|s)\|_1", "step")
+def _mean_policy_difference(c: Context) -> Array:
+    """Difference of the two policies in the 1-norm, averaged over the visits of the first."""
+    apart = arithmetic.absolute(c.policies[:, c.now] - second_policy(c).policies).sum(axis=-1)
+    return per_record((c.visits_mu[:, c.now] * apart).sum(axis=-1))
