@@ -20,7 +20,7 @@ from proofs_check.expression import ExpressionError
 from proofs_check.quantities import parse
 from proofs_check.statement import Statement
 
-FORM_FIELDS = ("domain", "process", "settings", "trivial", "where", "horizon", "symbolic", "boxes", "instances")
+FORM_FIELDS = ("domain", "process", "settings", "trivial", "where", "horizon", "symbolic", "boxes", "polynomial", "instances")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Form:
     horizon: int | None = None
     symbolic: tuple[tuple[int, int], ...] | None = None
     boxes: tuple[tuple[int, int, Any], ...] | None = None  # (S, A, discount): proved by branch and bound over all instances of that class
+    polynomial: tuple[tuple[Any, ...], ...] | None = None  # (S, A, chart) or (S, A, chart, discount): proved over that class (`engine.charts`)
     instances: tuple[Any, ...] | None = None
     departs: str = ""
 
@@ -87,14 +88,17 @@ class Case:
     because: str = ""
     chain: tuple[Any, ...] = ()
     boxes: tuple[tuple[int, int, Any], ...] = ()
+    polynomial: tuple[tuple[Any, ...], ...] = ()
+    conjecture: bool = False
 
     def canonical(self) -> str:
         """The content that evidence depends on, as text; titles and prose do not count."""
         settings = {name: str(rule) for name, rule in self.settings.items()}
         where = [(str(a), str(b)) for a, b in self.where]
-        process = (self.process, _source_of(self.process))
+        process = (self.process, _source_of(self.process), "conjecture" if self.conjecture else "")
         parts = (self.claim, self.name, self.kind, self.statement.text(), self.domain, process, settings, self.trivial, where)
-        return repr((*parts, self.horizon, self.symbolic, self.boxes, [i if isinstance(i, str) else repr(i.to_json()) for i in self.instances]))
+        instances = [i if isinstance(i, str) else repr(i.to_json()) for i in self.instances]
+        return repr((*parts, self.horizon, self.symbolic, self.boxes, self.polynomial, instances))
 
     def digest(self) -> str:
         """Digest of the content and of the sources that measure and judge it: the engine, its own quantities, its own method."""
@@ -147,9 +151,10 @@ class Claim:
     horizon: int | None = None
     symbolic: tuple[tuple[int, int], ...] = ()
     boxes: tuple[tuple[int, int, Any], ...] = ()
+    polynomial: tuple[tuple[Any, ...], ...] = ()
     instances: tuple[Any, ...] = ()
     family: str = "exact"
-    kind: str = "upper"  # upper, lower, equal
+    kind: str = "upper"  # upper, lower, equal; or conjecture: searched like any other, and at best "surviving"
     chain: dict[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
     """Form -> the rules that make it of lemmas (`proofs_check.composition`); no part of what evidence depends on."""
 
@@ -190,7 +195,8 @@ class Claim:
         because = getattr(form, "because", "")
         if filled["trivial"] is not None:
             filled["trivial"] = _expression(filled["trivial"])
-        return Case(self.id, form.name, kind, statement, because=because, chain=tuple(self.chain.get(form.name, ())), **filled)
+        chain, conjecture = tuple(self.chain.get(form.name, ())), self.kind == "conjecture" and kind == "statement"
+        return Case(self.id, form.name, kind, statement, because=because, chain=chain, conjecture=conjecture, **filled)
 
     def cases(self) -> list[Case]:
         """All forms, then all controls."""

@@ -56,7 +56,13 @@ reverse_lojasiewicz = Claim(
     source=Source("mei2020global", where="Lemma 17 (with the factor 1/Delta); form without it derived", version="arXiv:2005.06392v3"),
     domain=random_mdps(policy="interior", rho="mu"),
     forms=[
-        Form("bandit", q.gradient_norm <= sqrt(2) * gap(q.mu, q.T), domain=bandits(), instances=BANDITS),
+        Form(
+            "bandit",
+            q.gradient_norm <= sqrt(2) * gap(q.mu, q.T),
+            domain=bandits(),
+            instances=BANDITS,
+            polynomial=((1, 2, "optimum"), (1, 3, "optimum")),
+        ),
         Form("mdp", q.gradient_norm <= sqrt(2) / (1 - q.gamma) * q.policy_mismatch * gap(q.mu, q.T)),
     ],
     negative_controls=[
@@ -78,8 +84,13 @@ visits = Claim(
     source=Source(FOLKLORE, where="folklore"),
     domain=random_mdps(policy="any", mu="any", rho="mu", rewards=None),
     forms=[
-        Form("states", q.visits >= (1 - q.gamma) * q.start_probabilities),
-        Form("mismatch", q.mismatch_mu_policy <= q.mismatch / (1 - q.gamma), domain=random_mdps(policy="any", rho="mu", rewards=None)),
+        Form("states", q.visits >= (1 - q.gamma) * q.start_probabilities, polynomial=((2, 2, "rewards"), (3, 2, "rewards"))),
+        Form(
+            "mismatch",
+            q.mismatch_mu_policy <= q.mismatch / (1 - q.gamma),
+            domain=random_mdps(policy="any", rho="mu", rewards=None),
+            polynomial=((2, 2, "rewards"),),
+        ),
     ],
     negative_controls=[
         Control("factor dropped", q.visits >= q.start_probabilities, because="what is spent in later states is missing in the first"),
@@ -100,8 +111,8 @@ change_of_measure = Claim(
     source=Source(FOLKLORE, where="folklore"),
     domain=random_mdps(policy="any", rewards=None),
     forms=[
-        Form("gap", gap(q.rho, q.T) <= q.rho_over_mu * gap(q.mu, q.T)),
-        Form("ratio", q.rho_over_mu <= q.inverse_mu),
+        Form("gap", gap(q.rho, q.T) <= q.rho_over_mu * gap(q.mu, q.T), polynomial=((2, 2, "optimum"),)),
+        Form("ratio", q.rho_over_mu <= q.inverse_mu, polynomial=((2, 2, "rewards"),)),
     ],
     negative_controls=[
         Control("no ratio", gap(q.rho, q.T) <= gap(q.mu, q.T), because="the gap may lie in the states that rho has and mu hardly has"),
@@ -140,15 +151,16 @@ values_in_range = Claim(
     settings={q.eta: Between(Rational(1, 100), 10**6)},
     horizon=60,
     forms=[
-        Form("most", q.state_values <= 1 / (1 - q.gamma)),
-        Form("least", q.state_values >= 0),
+        Form("most", q.state_values <= 1 / (1 - q.gamma), polynomial=((2, 2, "rewards"),)),
+        Form("least", q.state_values >= 0, polynomial=((2, 2, "rewards"),)),
         Form(
             "gap at the start",
             gap(q.mu, 0) <= 1 / (1 - q.gamma),
             process=SoftmaxPG(step_size=q.eta),
             settings={q.eta: Between((1 - q.gamma) ** 3 / 8, 2)},
+            polynomial=((2, 2, "rewards"),),
         ),
-        Form("rise", q.value_rise_optimal <= 1 / (1 - q.gamma)),
+        Form("rise", q.value_rise_optimal <= 1 / (1 - q.gamma), polynomial=((2, 2, "rewards"),)),
     ],
     negative_controls=[
         Control("no horizon", q.value_rise_optimal <= 1, because="rewards up to 1 add up over the effective horizon 1/(1-gamma)"),
@@ -191,7 +203,7 @@ bellman_contraction = Claim(
     source=Source("howard1960dynamic", where="chapter 4; Puterman (2005), Proposition 6.2.4", version="textbook"),
     domain=random_mdps(policy="any", mu="any", rho="mu", rewards=None),
     forms=[
-        Form("contraction", q.bellman_gap_sup <= q.gamma * q.gap_sup),
+        Form("contraction", q.bellman_gap_sup <= q.gamma * q.gap_sup, polynomial=((2, 2, "optimum"),)),
         Form(
             "policy iteration",
             q.next_gap_sup <= q.bellman_gap_sup,

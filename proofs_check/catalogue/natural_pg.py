@@ -32,6 +32,7 @@ npg_rate = Claim(
             q.next_state_values >= q.state_values,
             domain=random_mdps(policy="interior", mu="any"),
             settings={q.eta: Between(Rational(1, 100), 100)},
+            polynomial=((2, 2, "policy"),),
         ),
     ],
     negative_controls=[

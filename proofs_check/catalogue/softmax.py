@@ -17,6 +17,7 @@ MEI = "mei2020global"
 AGARWAL = "agarwal2021theory"
 MEI_VERSION, AGARWAL_VERSION = "arXiv:2005.06392v3", "arXiv:1908.00261v5"
 FEW_ARMS = ((1, 2, 0), (1, 3, 0))
+SMALL_CLASS = ((2, 2, "policy"),)
 
 smoothness = Claim(
     id="softmax-smoothness-sharp",
@@ -62,7 +63,13 @@ lojasiewicz = Claim(
     domain=random_mdps(),
     forms=[
         Form("mdp", q.gradient_norm >= q.min_optimal_probability * gap(q.rho, q.T) / (sqrt(q.S) * q.mismatch_rho_policy)),
-        Form("bandit", q.gradient_norm >= q.min_optimal_probability * gap(q.mu, q.T), domain=bandits(), instances=BANDITS),
+        Form(
+            "bandit",
+            q.gradient_norm >= q.min_optimal_probability * gap(q.mu, q.T),
+            domain=bandits(),
+            instances=BANDITS,
+            polynomial=((1, 2, "optimum"), (1, 3, "optimum")),
+        ),
     ],
     negative_controls=[
         Control(
@@ -157,9 +164,9 @@ monotone = Claim(
     process=SoftmaxPG(step_size=q.eta),
     settings={q.eta: Between(Rational(1, 1000), 1000)},
     forms=[
-        Form("state values", q.next_state_values >= q.state_values),
-        Form("action values", q.next_action_values >= q.action_values),
-        Form("one step", q.next_policy_advantage >= 0, horizon=1),
+        Form("state values", q.next_state_values >= q.state_values, polynomial=SMALL_CLASS),
+        Form("action values", q.next_action_values >= q.action_values, polynomial=SMALL_CLASS),
+        Form("one step", q.next_policy_advantage >= 0, horizon=1, polynomial=SMALL_CLASS),
     ],
     negative_controls=[
         Control(

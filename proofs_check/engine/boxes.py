@@ -6,8 +6,9 @@ and any policy, also on the boundaries of the simplices.  Two steps:
 
 1.  V(mu) is linear in the rewards and in mu, and so are its gradient and Hessian in the logits.  A norm of something linear is convex, so on the
     box of
-    rewards times the simplex of mu it is largest at a vertex: rewards at the ends of their range, all of mu on one state.  (One of two opposite
-    reward vertices is enough: r and low + high - r have opposite derivatives.)
+    rewards times the simplex of mu it is largest at a vertex: rewards at the ends of their range, all of mu on one state.  Of vertices that differ
+    by the names of states or of each state's actions one is enough, since every box of transitions and policies is looked at, and one of two
+    opposite ones: r and low + high - r have opposite derivatives.
 2.  For each vertex the transitions and policies are cut into boxes.  On a box every number is an interval, and both sides of the statement,
     evaluated on
     it, enclose both sides at every point.  Where the inequality is certain the box is done, otherwise its widest side is halved; boxes that hold no
@@ -70,8 +71,8 @@ def prove_class(case: Case, states: int, actions: int, discount: Any = 0, most: 
     whole: Box = ((fmpq(0), fmpq(1)),) * rows
     count = 0
     with arithmetic.precision(BITS):
-        for start, ends in itertools.product(range(states), itertools.product((low, high), repeat=states * actions - 1)):
-            pay = np.array([low, *ends], dtype=object).reshape(states, actions)
+        for start, ends in _vertices(states, actions):
+            pay = np.array([[high if end else low for end in row] for row in ends], dtype=object)
             work = [whole]
             while work:
                 if count >= most:
@@ -89,6 +90,21 @@ def scope(states: int, actions: int, discount: Any) -> str:
     if states == 1 and Fraction(str(discount)) == 0:
         return f"all bandits with {actions} arms"
     return f"all MDPs with {states} state{'s' if states > 1 else ''} and {actions} actions at discount {discount}"
+
+
+def _vertices(states: int, actions: int) -> list[tuple[int, tuple[tuple[int, ...], ...]]]:
+    """(start state, which rewards are high (1) in each state): one vertex of each class of equivalent ones.
+
+    Equal rewards, which have derivative 0, are left out where there are others: a norm is at least 0 there too."""
+    out = set()
+    for start, ends in itertools.product(range(states), itertools.product((0, 1), repeat=states * actions)):
+        alike = []
+        for flip in (0, 1):
+            rows = [tuple(sorted(end ^ flip for end in ends[s * actions : (s + 1) * actions])) for s in range(states)]
+            alike.append((0, (rows[start], *sorted(rows[:start] + rows[start + 1 :]))))
+        if 0 < sum(ends) < states * actions:
+            out.add(min(alike))
+    return sorted(out) or [(0, ((0,) * actions,) * states)]
 
 
 def _certain(case: Case, context: Context) -> bool:

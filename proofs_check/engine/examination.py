@@ -15,7 +15,7 @@ from proofs_check import verdict as v
 from proofs_check.claim import Case
 from proofs_check.engine import budget as budgets
 from proofs_check.engine.budget import Budget
-from proofs_check.engine.certify import Confirmation, certify, confirm
+from proofs_check.engine.certify import MOST_BITS, Confirmation, certify, confirm
 from proofs_check.engine.measure import Measurement, check_settings_reach, compare, free_names, trajectory
 from proofs_check.engine.search import Found, generator, search
 from proofs_check.engine.shrink import confirmable_times, exactly, shrink
@@ -30,6 +30,8 @@ CERTIFIED_SIZE = 6
 NAMED_CERTIFIED = 8
 GIVEN_HORIZON = 1000
 """Steps run at least on a model that the user names: bounds are often trivial before."""
+TRIES = 600
+"""Instances that one candidate's shrinking may measure."""
 PLAIN_NAMED = 60
 """Named instances on which a method in plain Python is run."""
 
@@ -59,7 +61,7 @@ class Examination:
         check_settings_reach(self.case)
         if model is not None:
             return self.run_on(model)
-        known: Iterable[Instance] = named(self.case)
+        known: Iterable[Instance] = itertools.islice(named(self.case), 0, None, self.budget.stride)
         if self.theirs:
             known = itertools.islice(known, PLAIN_NAMED)
         found = search(self.case, self.budget, self.seed, self.candidate, known, self.say)
@@ -98,27 +100,37 @@ class Examination:
         """Assumptions on the model itself that it does not meet, with the figure."""
         return unmet_assumptions(self.case, model)
 
-    def candidate(self, instance: Instance, seen: Measurement, k: int, horizon: int) -> Any:
+    def candidate(self, instance: Instance, seen: Measurement, k: int, horizon: int, *, tries: int = TRIES, most_bits: int = MOST_BITS) -> Any:
         """Shrinks and confirms an instance that fails in floats; a confirmed one becomes the counterexample."""
         self.say("shrinking a candidate")
-        tried = shrink(self.case, instance, horizon)
+        tried = shrink(self.case, instance, horizon, max_trials=tries)
         trials = [tried] if tried is not None else []
         settled = _settled(self.case, instance)
         if settled is not None:
             trials.append((settled, seen.violations(k)))
+        unsure = settled is None
         for exact, times in trials:
             self.say("confirming in exact arithmetic")
             for t in confirmable_times(times):
-                outcome = confirm(self.case, exact, [t])
+                outcome = confirm(self.case, exact, [t], most_bits=most_bits)
                 if outcome.status == "violated":
                     self.counterexample = replayable(self.case, exact, outcome)
                     return self.counterexample
                 if outcome.status == "undecided":
                     self.notes.append(f"a candidate could not be confirmed: {outcome.reason}"[:300])
-        self.unconfirmed += 1
+                    unsure = True
+        if unsure:
+            self.unconfirmed += 1
+        else:
+            self.notes.append("float64 saw a violation where exact arithmetic is certain that it holds: rounding")
         return None
 
     def prove(self) -> str:
+        """The classes over which the statement is proved, with the way, in words."""
+        return "; ".join(filter(None, [self.prove_identity(), self.prove_boxes(), self.prove_polynomials()]))
+
+    def prove_identity(self) -> str:
+        """The sizes for which both sides are the same rational function, in words."""
         from proofs_check.engine.symbolic import proved
 
         done = [size for size in self.case.symbolic if proved(self.case, *size)]
@@ -126,8 +138,7 @@ class Examination:
             self.notes.append("the two sides differ as rational functions")
             self.disproved = True
             return ""
-        sizes = "all instances with (S, A) = " + ", ".join(f"({s}, {a})" for s, a in done) if done else ""
-        return "; ".join(filter(None, [sizes, self.prove_boxes()]))
+        return "symbolic for all instances with (S, A) = " + ", ".join(f"({s}, {a})" for s, a in done) if done else ""
 
     def prove_boxes(self) -> str:
         """The classes over which branch and bound proves the inequality, in words."""
@@ -144,7 +155,25 @@ class Examination:
                 self.notes.append(f"branch and bound over {scope(*size)}: {ended.boxes:,} boxes in ball arithmetic")
             else:
                 self.notes.append(f"branch and bound over {scope(*size)} gave up after {ended.boxes:,} boxes")
-        return "; ".join(out)
+        return f"branch and bound over {'; '.join(out)}" if out else ""
+
+    def prove_polynomials(self) -> str:
+        """The classes over which inequalities between polynomials prove the statement, in words."""
+        if not self.case.polynomial:
+            return ""
+        from proofs_check.engine.charts import prove_everywhere, scope
+
+        out = []
+        for size in self.case.polynomial:
+            words = scope(self.case, *size)
+            self.say(f"polynomial inequalities over {words}")
+            ended = prove_everywhere(self.case, *size)
+            if ended.proved:
+                out.append(words)
+                self.notes.append(f"polynomial inequalities over {words}: {plural(ended.paths, 'path')} through the comparisons")
+            else:
+                self.notes.append(f"polynomial inequalities over {words} were not shown: {ended.reason}")
+        return f"polynomial inequalities over {'; '.join(out)}" if out else ""
 
     def certified_instances(self) -> list[Instance]:
         """Small named instances and random rational ones."""
@@ -191,8 +220,7 @@ class Examination:
 
     def verdict(self, found: Found, scope: str, certified: int) -> v.FormVerdict:
         if scope and not self.unconfirmed:
-            how = "symbolic for" if self.case.statement.relation == "=" else "branch and bound over"
-            verdict, evidence = v.PROVED, f"{how} {scope}; {certified} exact instances"
+            verdict, evidence = v.PROVED, f"{scope}; {certified} exact instances"
         elif found.instances == 0:
             silent = f"the statement says nothing about any of {found.silent:,} instances (a condition fails, or the bound is no number)"
             verdict, evidence = v.UNDECIDED, silent if found.silent else "no instance met the assumptions"
@@ -209,6 +237,8 @@ class Examination:
             verdict, evidence = v.CERTIFIED, f"{certified} instances in exact arithmetic{steps}; searched {found.instances:,} in float64"
         else:
             verdict, evidence = v.SUPPORTED, f"float64 over {found.instances:,} instances"
+        if self.case.conjecture and verdict in (v.CERTIFIED, v.SUPPORTED):
+            verdict, evidence = v.SURVIVING, f"conjecture; {evidence}"
         return self.result(verdict, found, scope=scope, certified=certified, evidence=evidence)
 
     def refuted(self, found: Found) -> v.FormVerdict:

@@ -32,7 +32,9 @@ def case_of(left, right):
 )
 def test_the_catalogues_identities_are_proved_for_small_sizes(identifier, form):
     case = claims()[identifier].case(claims()[identifier].form(form))
-    for size in ((1, 1), (1, 2), (2, 2)):
+    small = [size for size in case.symbolic if size in ((1, 2), (2, 2))]
+    assert small
+    for size in small:
         assert proved(case, *size)
 
 
@@ -114,9 +116,14 @@ def test_division_by_the_zero_function():
         hash(A)
 
 
-def test_a_false_control_of_the_catalogue_is_not_proved():
-    for found in claims().values():
-        for control in found.controls:
-            case = found.case(control)
-            if case.statement.relation == "=" and case.process is None:
-                assert not proved(dataclasses.replace(case, kind="statement"), 2, 2)
+CONTROLS = ("pg-theorem-direct-and-softmax", "performance-difference")
+"""Claims whose forms are all identities between rational functions for two states, and their controls too."""
+
+
+@pytest.mark.exact
+@pytest.mark.parametrize("identifier", CONTROLS)
+def test_a_false_control_of_the_catalogue_is_not_proved(identifier):
+    found = claims()[identifier]
+    assert found.controls
+    for control in found.controls:
+        assert not proved(dataclasses.replace(found.case(control), kind="statement"), 2, 2)
