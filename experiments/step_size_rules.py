@@ -43,11 +43,13 @@ def experiment() -> Outcome:
     below = float(np.max(gaps["normalised 1/6"][1:] / bound))
     constant, normalised = rates["constant 2/5"], rates["normalised 1/6"]
     found = [
-        Finding("Mei, Xiao, Szepesvari, Schuurmans (2020), Theorem 2", "a constant step gives 1/t", constant.text(), abs(constant.value + 1) < 0.05),
+        Finding("Mei et al. (2020), Theorem 2", "a constant step gives 1/t", constant.text(), abs(constant.value + 1) < 0.05),
         Finding("Mei et al. (2021), Theorem 2", "the normalised step is linear", normalised.text(), normalised.kind == "geometric"),
         Finding("Mei et al. (2021), Theorem 2", "below gap_1 exp(-c (t - 1)/12)", f"at most {below:.3f} of it", below <= 1),
         Finding("claim polyak-step-softmax", "odds of the wrong arm are divided by exp(1/pi) a step", f"within {error:.1e}", error < 1e-6),
-        Finding("claim polyak-step-softmax", "the gap falls at least by 1/e a step", f"largest ratio {ratio:.4f}", ratio <= math.exp(-1) * (1 + 1e-6)),
+        Finding(
+            "claim polyak-step-softmax", "the gap falls at least by 1/e a step", f"largest ratio {ratio:.4f}", ratio <= math.exp(-1) * (1 + 1e-6)
+        ),
     ]
     figure = Figure(figsize=(7.2, 4.0), constrained_layout=True)
     ax = figure.subplots()

@@ -13,6 +13,9 @@ All methods repeat a Bellman sweep t = TW and differ in how they choose the next
     "linear"        W = solution of the linear program by HiGHS                                    (see linear_program.py)
     "auto"          "modified", which goes over to LU or BiCGSTAB where sweeps of the policy contract slowly
 
+Where sweeps contract slowly a dense policy is solved for directly: its factors serve the next policies as well, by the rows that changed
+(Sherman-Morrison-Woodbury, storage.py), until a quarter of the rows differ.  The first policy is the one that is greedy for the rewards.
+
 **Stopping.**  Every sweep gives  t + a <= V* <= t + b  with a, b from the extremes of t - W (bounds.py: the rounding of the sweep and the
 step from floats to exact numbers are inside).  `values` is the middle, so |values - V*| <= (b - a) / 2, and a method stops when that is at
 most `tol`.  The bounds hold for any W whatever: no property of the inner method enters.  Between sweeps actions are dropped whose q lies
@@ -41,6 +44,10 @@ EXACT_ENTRIES = 200_000
 """Entries of the choice matrix up to which a model is refined with exact residuals: a few seconds."""
 LIMITS = {"value": 1_000_000, "gauss-seidel": 1_000_000, "anderson": 1_000_000}
 DEFAULT_LIMIT = 10_000
+SMALL = 2_000
+"""States of a sparse model up to which starting a sweep costs as much as the sweep: BiCGSTAB pays where 8 more would be needed, not 40."""
+FINAL = 1.4
+"""Span of the residual, in units of tol (1 - gamma) / gamma, to which a policy that did not change is evaluated: 2 would just do."""
 SETTLING = 12
 """Most Bellman sweeps between two evaluations by LU or BiCGSTAB; for dense models as many as cost what one LU costs (S / (20 A), measured)."""
 
@@ -54,6 +61,7 @@ def solve(
     limit: int | None = None,
     on_limit: str = "raise",
     refine: bool = True,
+    threads: int | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> Solution:
     """Optimal values, bounds and a greedy policy of a discounted MDP.
@@ -64,6 +72,7 @@ def solve(
     limit      most Bellman sweeps (methods "value", "gauss-seidel", "anderson": 1,000,000; others 10,000)
     on_limit   "raise" NotConverged, or "return" the Solution reached
     refine     whether a tolerance below the precision of floats is pursued with exact residuals (models up to EXACT_ENTRIES entries)
+    threads    how many share the sweeps; None: all cores for models of a million entries and more, else one.  The figures do not depend on it
     progress   called with (sweeps, present error) after every Bellman sweep
     raises     ModelError: bad arguments.  NotConverged: `limit` or the precision of floats reached first; `.solution` has true bounds
     source     Puterman (2005), chapter 6
@@ -78,23 +87,24 @@ def solve(
         raise ModelError(f"tol is {tol}; it must be a positive number (use solve_exactly for rationals)")
     if limit is not None and limit < 1:
         raise ModelError(f"limit is {limit}; at least one sweep is needed for a bound")
-    search = _Search(mdp, tol, limit or LIMITS.get(method, DEFAULT_LIMIT), progress)
-    W = search.begin(start)
+    search = _Search(mdp, tol, limit or LIMITS.get(method, DEFAULT_LIMIT), progress, threads)
     try:
-        _RUNNERS[method](search, W)
+        _RUNNERS[method](search, search.begin(start))
     except KeyboardInterrupt:
         search.stopped = "interrupted"
         if search._best is None:
             raise
+    finally:
+        search.rows.close()
     return _finish(search, method, on_limit, refine)
 
 
 class _Search:
     """The state of one solve: the storage, the tightest enclosure so far, and the test whether to go on."""
 
-    def __init__(self, mdp: MDP, tol: float, limit: int, progress: Callable[[int, float], None] | None) -> None:
+    def __init__(self, mdp: MDP, tol: float, limit: int, progress: Callable[[int, float], None] | None, threads: int | None = 1) -> None:
         self.mdp, self.tol, self.limit, self.progress = mdp, tol, limit, progress
-        self.rows: Any = storage(mdp)  # Compressed or Dense; only the first evaluates by Krylov
+        self.rows: Any = storage(mdp, threads)  # Compressed or Dense; only the first evaluates by Krylov
         self.sweeps, self.stopped, self.used = 0, "", ""
         self.error = np.inf
         self._best: tuple[Array, float, float, Array] | None = None
@@ -102,6 +112,7 @@ class _Search:
         self.changes = -1
         self.fast = True
         self.stalled, self.patience = 0, 8
+        self.dropped_at = np.inf
 
     def begin(self, start: Any) -> Array:
         if start is None:
@@ -149,8 +160,12 @@ class _Search:
         return True
 
     def eliminate(self) -> None:
-        if self.rows.first[-1] > self.rows.states:
-            self.rows.drop(self.above - self.below + 4 * self.rows.allowed.epsilon(self.size))
+        """Drops actions, where the bounds have come close enough since the last time that some may go: no two action values of a state are
+        further apart than 2 max|r| + 2 gamma max|W|."""
+        width = self.above - self.below
+        if self.rows.first[-1] > self.rows.states and width < min(self.dropped_at / 2, 2 * (self.rows.largest + self.size)):
+            self.dropped_at = width
+            self.rows.drop(width + 4 * self.rows.allowed.epsilon(self.size))
 
     def outcome(self, method: str) -> Solution:
         assert self._best is not None
@@ -198,14 +213,19 @@ def _policy(search: _Search, W: Array) -> None:
             search.stopped = "rounding"
             break
         search.rows.select()
-        W[:] = centred(_direct(search))
+        W[:] = centred(_direct(search, search.rows.t, W))
     search.used = "policy (LU)"
 
 
-def _direct(search: _Search) -> Array:
-    from pgtheory.exact.linear import solve_resolvent
+def _direct(search: _Search, W: Array, spare: Array) -> Array:
+    """Value of the selected policy, up to a constant: W and the correction that its residual asks for, so that rounding is that of the correction."""
+    rows = search.rows
+    if not rows.dense:
+        from pgtheory.exact.linear import solve_resolvent
 
-    return solve_resolvent(search.rows.matrix(), search.rows.discount, search.rows.paid())
+        return solve_resolvent(rows.matrix(), rows.discount, rows.paid())
+    rows.follow(W, spare, 0.0)
+    return W + rows.solve(spare - W)
 
 
 def _krylov(search: _Search, W: Array) -> None:
@@ -246,17 +266,18 @@ def _inexact(search: _Search, W: Array, switch: bool) -> None:
     (dense) or BiCGSTAB (compressed) instead."""
     rows = search.rows
     spare = np.empty_like(W)
-    if rows.dense and not W.any():
+    if not W.any():
         rows.start_greedy()
         rows.select()
-        W, spare = _follow(search, W, spare, np.inf, 1e-4, switch)
+        goal = (1e-4 if rows.dense else 0.1) * float(np.ptp(rows.paid()))  # dense rows: a sweep of one policy costs little beside a Bellman sweep
+        W, spare = _follow(search, W, spare, np.inf, goal, switch)
     while not search.sweep(W) and (search.fast or search.settle(W)):
         search.eliminate()
         rows.select()
         span = search.high - search.low
-        final = 0.5 * search.tol * (1 - rows.discount) / max(rows.discount, 1e-9)
-        share = 0.1 if search.changes else 1e-3
-        W[:] = rows.t
+        final = FINAL * search.tol * (1 - rows.discount) / max(rows.discount, 1e-9)
+        share = 0.1 if search.changes else 0.0
+        np.copyto(W, rows.t)
         W, spare = _follow(search, W, spare, span, max(share * span, final), switch)
 
 
@@ -264,6 +285,9 @@ def _follow(search: _Search, W: Array, spare: Array, span: float, goal: float, s
     """Sweeps of the selected policy from W until the span of the residual is at most goal; returns (last iterate, the other array)."""
     rows = search.rows
     shift, before = 0.0, span
+    if switch and rows.dense and not search.fast:
+        W[:] = centred(_direct(search, W, spare))
+        return W, spare
     for k in range(1000):
         low, high = rows.follow(W, spare, shift)
         W, spare = spare, W
@@ -273,10 +297,13 @@ def _follow(search: _Search, W: Array, spare: Array, span: float, goal: float, s
         if switch and k >= 3 and before > 0:
             rate = min(now / before, 1 - 1e-12)
             remaining = np.log(now / goal) / -np.log(rate)
-            if remaining > 20 + (rows.states / 10 if rows.dense else 20):
+            if remaining > 20 + (rows.states / 10 if rows.dense else (20 if rows.states > SMALL else -12)):
                 if rows.dense:
-                    W[:] = centred(_direct(search))
+                    W[:] = centred(_direct(search, W, spare))
                     search.used = "modified, LU evaluation"
+                elif search.sweeps == 0:  # the policy that is greedy for the rewards is not worth more
+                    search.fast = False
+                    break
                 else:
                     W += (low + high) / 2 / (1 - rows.discount)
                     rows.evaluate(W, goal / 2, 1000)

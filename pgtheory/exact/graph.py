@@ -28,6 +28,8 @@ from mdps.model import MDP
 from pgtheory.compiled import kernel
 
 Array = np.ndarray
+PRUNINGS = 5
+"""Passes that drop pairs which may leave, before strongly connected components are computed: often none is left."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Graph:
 
     def staying(self, inside: Array) -> Array:
         """Pairs all of whose successors lie in `inside`."""
-        return np.logical_and.reduceat(inside[self.indices], self.indptr[:-1])
+        return _staying(inside, self.indptr, self.indices)
 
     def end_components(self, allowed: Array) -> tuple[Array, Array]:
         """(component (S,) or -1, pairs (bool) that stay in their component): the maximal end components using `allowed` pairs only."""
@@ -98,6 +100,16 @@ class Graph:
 
         pairs = allowed.copy()
         lengths = np.diff(self.indptr)
+        for _ in range(PRUNINGS):  # pairs that may leave the states that still have one belong to no end component
+            alive = np.zeros(self.states, dtype=np.bool_)
+            alive[self.owner[pairs]] = True
+            kept = pairs & self.staying(alive)
+            done = np.array_equal(kept, pairs)
+            pairs = kept
+            if done or not pairs.any():
+                break
+        if not pairs.any():
+            return np.full(self.states, -1), pairs
         while True:
             entries = np.repeat(pairs, lengths)
             source, target = np.repeat(self.owner, lengths)[entries], self.indices[entries]
@@ -114,6 +126,19 @@ class Graph:
         component = np.full(self.states, -1)
         component[alive] = np.unique(label[alive], return_inverse=True)[1]
         return component, pairs
+
+
+@kernel
+def _staying(inside, indptr, indices):  # type: ignore[no-untyped-def]
+    out = np.empty(indptr.size - 1, dtype=np.bool_)
+    for k in range(out.size):
+        stays = True
+        for j in range(indptr[k], indptr[k + 1]):
+            if not inside[indices[j]]:
+                stays = False
+                break
+        out[k] = stays
+    return out
 
 
 @kernel
@@ -187,28 +212,91 @@ def quotient(graph: Graph, inner: Array, component: Array, inside: Array, usable
     sink       (S,) sink number of every state that is not in `inner`
     stay       (components,) sink that a component may also choose to stay for, or -1
     """
-    states = graph.states
-    key = np.where(component >= 0, states + component, np.arange(states))[inner]
-    _, numbers = np.unique(key, return_inverse=True)
-    group = np.empty(states, dtype=np.int64)
-    group[inner] = numbers
-    classes = int(numbers.max()) + 1 if numbers.size else 0
+    begin = np.flatnonzero(~inner)
+    begin = begin[np.argsort(-sink[begin], kind="stable")]
+    group, classes = _number(begin, inner, component, graph.owner, graph.into_ptr, graph.into)
     group[~inner] = classes + sink[~inner]
     rows = np.flatnonzero(usable & inner[graph.owner] & ~inside)
     staying = np.flatnonzero(stay >= 0)
     leaders = np.array([group[np.flatnonzero(component == c)[0]] for c in staying], dtype=np.int64)
-    lengths = np.concatenate([np.diff(graph.indptr)[rows], np.ones(staying.size, dtype=np.int64)])
     home = np.concatenate([group[graph.owner[rows]], leaders])
-    pairs = np.concatenate([rows, np.full(staying.size, -1)])
-    order = np.argsort(home, kind="stable")
-    starts = np.concatenate([graph.indptr[rows], np.arange(staying.size) + graph.indices.size])
-    targets = np.concatenate([group[graph.indices], classes + stay[staying]])
-    weights = np.concatenate([graph.data, np.ones(staying.size)])
-    lengths, starts = lengths[order], starts[order]
-    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    take = np.repeat(starts - indptr[:-1], lengths) + np.arange(indptr[-1])
-    first = np.searchsorted(home[order], np.arange(classes + 1)).astype(np.int64)
-    return Quotient(group, classes, sinks, first, pairs[order], indptr, targets[take].astype(np.int64), weights[take])
+    first, order = _grouped(home, classes)
+    pairs = np.concatenate([rows, np.full(staying.size, -1)])[order]
+    ends = np.concatenate([np.zeros(rows.size, dtype=np.int64), classes + stay[staying]])[order]
+    return Quotient(group, classes, sinks, first, pairs, *_rows(pairs, ends, graph.indptr, graph.indices, graph.data, group))
+
+
+@kernel
+def _grouped(home, classes):  # type: ignore[no-untyped-def]
+    """(first (classes + 1,), order): the positions of class c in `home` are order[first[c] : first[c + 1]], in increasing order."""
+    first = np.zeros(classes + 1, dtype=np.int64)
+    for k in range(home.size):
+        first[home[k] + 1] += 1
+    for c in range(classes):
+        first[c + 1] += first[c]
+    at, order = first[:-1].copy(), np.empty(home.size, dtype=np.int64)
+    for k in range(home.size):
+        order[at[home[k]]] = k
+        at[home[k]] += 1
+    return first, order
+
+
+@kernel
+def _rows(pairs, ends, indptr, indices, data, group):  # type: ignore[no-untyped-def]
+    """(indptr, indices, data) of the rows `pairs` between classes; where the pair is -1, of the row that leads to ends[k]."""
+    ptr = np.zeros(pairs.size + 1, dtype=np.int64)
+    for k in range(pairs.size):
+        ptr[k + 1] = ptr[k] + (indptr[pairs[k] + 1] - indptr[pairs[k]] if pairs[k] >= 0 else 1)
+    targets, weights = np.empty(ptr[pairs.size], dtype=np.int64), np.empty(ptr[pairs.size])
+    for k in range(pairs.size):
+        at = ptr[k]
+        if pairs[k] < 0:
+            targets[at], weights[at] = ends[k], 1.0
+        else:
+            for j in range(indptr[pairs[k]], indptr[pairs[k] + 1]):
+                targets[at], weights[at] = group[indices[j]], data[j]
+                at += 1
+    return ptr, targets, weights
+
+
+@kernel
+def _number(begin, inner, component, owner, into_ptr, into):  # type: ignore[no-untyped-def]
+    """(class of every state of `inner`, number of classes): in the order in which a search backwards from the states `begin`, each searched to its
+    end before the next, finds them; states that it does not find come last."""
+    group, of_component = np.full(inner.size, -1, dtype=np.int64), np.full(inner.size, -1, dtype=np.int64)
+    queue = np.empty(inner.size, dtype=np.int64)
+    classes, head, tail = 0, 0, 0
+    for b in range(begin.size + inner.size):
+        if b < begin.size:
+            queue[tail] = begin[b]
+            tail += 1
+        elif inner[b - begin.size] and group[b - begin.size] < 0:
+            classes = _join(b - begin.size, component, group, of_component, classes)
+            queue[tail] = b - begin.size
+            tail += 1
+        while head < tail:
+            s = queue[head]
+            head += 1
+            for i in range(into_ptr[s], into_ptr[s + 1]):
+                x = owner[into[i]]
+                if inner[x] and group[x] < 0:
+                    classes = _join(x, component, group, of_component, classes)
+                    queue[tail] = x
+                    tail += 1
+    return group, classes
+
+
+@kernel
+def _join(x, component, group, of_component, classes):  # type: ignore[no-untyped-def]
+    """Gives state x its class, that of its component if it has one; returns the number of classes."""
+    c = component[x]
+    if c >= 0 and of_component[c] >= 0:
+        group[x] = of_component[c]
+        return classes
+    group[x] = classes
+    if c >= 0:
+        of_component[c] = classes
+    return classes + 1
 
 
 @kernel

@@ -7,6 +7,13 @@ values known up to a constant (see `bounds.py`).
     follow     t(s) = r_pi(s) + gamma P_pi(s) W for one pair a state
     relax      the Gauss-Seidel form of both: new values are used at once; a self-loop is solved for exactly
 
+Not every row is read in every sweep.  q_k is kept as an upper bound: if W rose by at most h since (h = max(W - W_before)), q_k rises by at most
+gamma h, and a pair whose bound q_k + drift does not exceed the value of a pair already looked at is passed over; drift is gamma h and four times the
+rounding of a sweep (Hastings & van Nunen 1977: temporary elimination).  t is the same with and without.
+
+Sweeps, follows and selections take a range of states [begin, end) and touch nothing that belongs to another range, so that ranges run on threads;
+each state's figures are computed the same way in every range, and extremes do not depend on the order in which they are joined.
+
 Row sums are accumulated along the way where asked for (the first sweep over a model), so that the defect costs no second reading.
 The dense loops allow the compiler to reorder the sums (`reassoc`, `contract`); the rounding bound holds for every order.
 """
@@ -23,14 +30,28 @@ fast_kernel = functools.partial(kernel, fastmath={"reassoc", "contract", "nsz", 
 
 
 @kernel
-def sweep_csr(first, active, indptr, indices, data, rewards, gamma, W, t, q, best, slack):  # type: ignore[no-untyped-def]
+def sweep_csr(begin, end, drift, first, active, indptr, indices, data, rewards, gamma, W, t, q, best, slack):  # type: ignore[no-untyped-def]
     """t = TW over active pairs; keeps best[s] where it is within slack of the maximum; returns (low, high, size, number of changes)."""
     low, high, size, changes = np.inf, -np.inf, 0.0, 0
-    for s in range(W.size):
+    for s in range(begin, end):
         top, argument, kept = -np.inf, -1, -np.inf
         current = best[s]
         for i in range(first[s], first[s + 1]):
             k = active[i]
+            if k == current:
+                expected = 0.0
+                for j in range(indptr[k], indptr[k + 1]):
+                    expected += data[j] * W[indices[j]]
+                kept = rewards[k] + gamma * expected
+                q[i] = kept
+                top, argument = kept, k
+        for i in range(first[s], first[s + 1]):
+            k = active[i]
+            if k == current:
+                continue
+            if q[i] + drift <= top:
+                q[i] += drift
+                continue
             expected = 0.0
             for j in range(indptr[k], indptr[k + 1]):
                 expected += data[j] * W[indices[j]]
@@ -38,8 +59,6 @@ def sweep_csr(first, active, indptr, indices, data, rewards, gamma, W, t, q, bes
             q[i] = value
             if value > top:
                 top, argument = value, k
-            if k == current:
-                kept = value
         if not kept >= top - slack:
             best[s] = argument
             changes += 1
@@ -66,20 +85,29 @@ def dense_dot_and_sum(row, W):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def sweep_dense(first, active, rows, rewards, gamma, W, t, q, best, slack):  # type: ignore[no-untyped-def]
+def sweep_dense(begin, end, drift, first, active, rows, rewards, gamma, W, t, q, best, slack):  # type: ignore[no-untyped-def]
     """As sweep_csr."""
     low, high, size, changes = np.inf, -np.inf, 0.0, 0
-    for s in range(W.size):
+    for s in range(begin, end):
         top, argument, kept = -np.inf, -1, -np.inf
         current = best[s]
         for i in range(first[s], first[s + 1]):
             k = active[i]
+            if k == current:
+                kept = rewards[k] + gamma * dense_dot(rows[k], W)
+                q[i] = kept
+                top, argument = kept, k
+        for i in range(first[s], first[s + 1]):
+            k = active[i]
+            if k == current:
+                continue
+            if q[i] + drift <= top:
+                q[i] += drift
+                continue
             value = rewards[k] + gamma * dense_dot(rows[k], W)
             q[i] = value
             if value > top:
                 top, argument = value, k
-            if k == current:
-                kept = value
         if not kept >= top - slack:
             best[s] = argument
             changes += 1
@@ -89,10 +117,10 @@ def sweep_dense(first, active, rows, rewards, gamma, W, t, q, best, slack):  # t
 
 
 @kernel
-def sweep_dense_first(first, rows, rewards, gamma, W, t, q, best):  # type: ignore[no-untyped-def]
+def sweep_dense_first(begin, end, first, rows, rewards, gamma, W, t, q, best):  # type: ignore[no-untyped-def]
     """sweep_dense over all pairs, which also returns the largest |row sum - 1|."""
     low, high, size, defect = np.inf, -np.inf, 0.0, 0.0
-    for s in range(W.size):
+    for s in range(begin, end):
         top, argument = -np.inf, -1
         for k in range(first[s], first[s + 1]):
             expected, mass = dense_dot_and_sum(rows[k], W)
@@ -105,6 +133,17 @@ def sweep_dense_first(first, rows, rewards, gamma, W, t, q, best):  # type: igno
         t[s] = top
         low, high, size = min(low, top - W[s]), max(high, top - W[s]), max(size, abs(W[s]))
     return low, high, size, defect
+
+
+@kernel
+def rise(W, before):  # type: ignore[no-untyped-def]
+    """(max(W - before), max(|W|, |before|)); before becomes W."""
+    high, size = -np.inf, 0.0
+    for s in range(W.size):
+        high = max(high, W[s] - before[s])
+        size = max(size, abs(W[s]), abs(before[s]))
+        before[s] = W[s]
+    return high, size
 
 
 @kernel
@@ -122,10 +161,10 @@ def defect_csr(indptr, data, rewards):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def follow_dense(pairs, rows, rewards, gamma, W, t, shift):  # type: ignore[no-untyped-def]
+def follow_dense(begin, end, pairs, rows, rewards, gamma, W, t, shift):  # type: ignore[no-untyped-def]
     """t(s) = r_k + gamma P_k W - shift for k = pairs[s]; returns extremes of t + shift - W."""
     low, high = np.inf, -np.inf
-    for s in range(W.size):
+    for s in range(begin, end):
         k = pairs[s]
         value = rewards[k] + gamma * dense_dot(rows[k], W)
         low, high = min(low, value - W[s]), max(high, value - W[s])
@@ -134,10 +173,10 @@ def follow_dense(pairs, rows, rewards, gamma, W, t, shift):  # type: ignore[no-u
 
 
 @kernel
-def follow_csr(ptr, successors, probabilities, paid, gamma, W, t, shift):  # type: ignore[no-untyped-def]
+def follow_csr(begin, end, ptr, successors, probabilities, paid, gamma, W, t, shift):  # type: ignore[no-untyped-def]
     """t(s) = r(s) + gamma P(s) W - shift for the rows of one policy; returns extremes of t + shift - W."""
     low, high = np.inf, -np.inf
-    for s in range(W.size):
+    for s in range(begin, end):
         expected = 0.0
         for j in range(ptr[s], ptr[s + 1]):
             expected += probabilities[j] * W[successors[j]]
@@ -148,19 +187,23 @@ def follow_csr(ptr, successors, probabilities, paid, gamma, W, t, shift):  # typ
 
 
 @kernel
-def select_rows(best, indptr, indices, data, rewards, ptr, successors, probabilities, paid):  # type: ignore[no-untyped-def]
-    """Copies the rows of the pairs best[s] into one compact matrix; returns its number of entries."""
-    at = 0
-    for s in range(best.size):
-        ptr[s] = at
+def select_rows(begin, end, best, chosen, indptr, indices, data, rewards, ptr, successors, probabilities, paid):  # type: ignore[no-untyped-def]
+    """Copies the row of best[s] into the place ptr[s] .. ptr[s + 1] of state s, where it is not there yet; what is left of the place is filled with
+    probability 0 of staying."""
+    for s in range(begin, end):
         k = best[s]
+        if chosen[s] == k:
+            continue
+        chosen[s] = k
         paid[s] = rewards[k]
+        at = np.int64(ptr[s])
         for j in range(indptr[k], indptr[k + 1]):
             successors[at] = indices[j]
             probabilities[at] = data[j]
             at += 1
-    ptr[best.size] = at
-    return at
+        for j in range(at, np.int64(ptr[s + 1])):
+            successors[j] = s
+            probabilities[j] = 0.0
 
 
 @kernel

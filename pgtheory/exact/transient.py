@@ -23,10 +23,14 @@ the largest sink value is kept on both sides by Bellman sweeps that are rounded 
 (bounds.py); the inequalities are tested
 with that much to spare, and the final sums are rounded outwards.  So the bounds hold for `mdp.exact`.
 
-**Method.**  Policy iteration from a policy that reaches the sinks: evaluation by Gauss-Seidel in the order of a depth-first search
-(successors first, so
-that parts without cycles are exact after one sweep), then by sparse LU for few classes, BiCGSTAB for many; switches only where the gain exceeds the
-rounding, so ties do not cycle.
+The first h that is tried counts the steps of the greedy policy, and only roughly: its residual y_k - 1 may be a fifth, since any y_k > 0 will do.
+
+**Method.**  Policy iteration from a policy that reaches the sinks.  Where every policy does, rounds of an inexact evaluation and a few Bellman sweeps
+in place come first, nearest classes first (in the order in which a search from the sinks finds them, so that a sweep carries a value outwards as far
+as the greedy rows lead); the residual allowed to an evaluation is a thirtieth of the last change.  Evaluation is by Gauss-Seidel in the order of
+a depth-first search where that is exact (successors first: parts without cycles), else by sparse LU for few classes, BiCGSTAB with incomplete
+factors for many.  The last rounds switch only where the gain exceeds the rounding, so ties do not cycle.  Where the bounds are then wider than asked,
+the same is done once more with an evaluation to the last digits.
 """
 
 from __future__ import annotations
@@ -43,12 +47,17 @@ from pgtheory.exact.krylov import bicgstab
 Array = np.ndarray
 DIRECT_LIMIT = 3_000
 """Classes up to which the policy is evaluated by sparse LU without trying BiCGSTAB first."""
+KRYLOV_LIMIT = 400
 LARGEST_DIRECT = 200_000
 RELAXATIONS = 40
 """Gauss-Seidel sweeps, successors first, that are tried before a linear solver: one is exact where the policy has no cycle."""
 ROUNDS = 1_000
 STEP_ROUNDS = 30
-WARM_SWEEPS = 200
+APPROACH_ROUNDS = 50
+APPROACH_SWEEPS = 3
+"""Bellman sweeps in place between two inexact evaluations."""
+INEXACT = 0.03
+"""Residual allowed to an inexact evaluation, in units of the last change of a value."""
 INTERVAL_SWEEPS = 20_000
 """Sweeps of interval iteration where no h serves (a policy that waits almost for ever costs almost nothing)."""
 
@@ -67,10 +76,13 @@ class Transient:
 
     def __post_init__(self) -> None:
         self.rewards = np.ascontiguousarray(self.rewards, dtype=np.float64)
+        self.indptr, self.indices = _unsigned(self.indptr), _unsigned(self.indices)
         self.V = np.concatenate([np.zeros(self.classes), self.sinks])
         self.best = self.first[:-1].copy()
         self.rounds = 0
         self._postorder: Array | None = None
+        self._relaxes = True
+        self._found: tuple[Array, Array] | None = None
         self.accuracy = 1e-13
         lengths = np.diff(self.indptr)
         mass = np.add.reduceat(self.data, self.indptr[:-1]) if self.data.size else np.ones(0)
@@ -85,26 +97,24 @@ class Transient:
 
     def rows_of_policy(self) -> tuple[Array, ...]:
         """(ptr, successors, probabilities, paid) of the greedy rows, sinks as rows of their own value."""
-        width = self.classes + self.sinks.size
-        lengths = np.zeros(width, dtype=np.int64)
-        lengths[: self.classes] = np.diff(self.indptr)[self.best]
-        ptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.uint32)
-        take = np.repeat(self.indptr[self.best] - ptr[: self.classes].astype(np.int64), lengths[: self.classes]) + np.arange(int(ptr[-1]))
-        return ptr, self.indices[take].astype(np.uint32), self.data[take], np.concatenate([self.rewards[self.best], self.sinks])
+        return _rows_of_policy(self.best, self.indptr, self.indices, self.data, self.rewards, self.sinks)
 
-    def evaluate(self, paid: Array | None = None, start: Array | None = None) -> Array:
-        """Value of the greedy rows, for `paid` on classes and sinks if given; near-exact."""
-        ptr, successors, probabilities, own = self.rows_of_policy()
-        paid = own if paid is None else paid
-        x = (self.V if start is None else start).copy()
+    def evaluate(self, target: float = 0.0) -> Array:
+        """Value of the greedy rows, from V: near-exact, or where `target` is given with a residual of about that."""
+        ptr, successors, probabilities, paid = self.rows_of_policy()
+        x = self.V.copy()
         x[self.classes :] = paid[self.classes :]
-        scale = self.accuracy * max(float(np.max(np.abs(paid))), 1e-300)
-        if _relax(self._order(), ptr, successors, probabilities, paid, x, RELAXATIONS):
+        if self._relaxes and _relax(self._order(), ptr, successors, probabilities, paid, x, RELAXATIONS, target):
             return x
-        if self.classes > DIRECT_LIMIT:
-            bicgstab(ptr, successors, probabilities, paid, 1.0, x, scale, 400)
+        self._relaxes = False
+        scale = max(float(np.max(np.abs(paid))), 1e-300)
+        if self.classes > DIRECT_LIMIT or target > 0:
+            goal = max(target, self.accuracy * scale)
+            used = bicgstab(ptr, successors, probabilities, paid, 1.0, x, goal, KRYLOV_LIMIT, 0)
+            if target > 0 and used < KRYLOV_LIMIT:
+                return x
             residual = np.max(np.abs(paid + _product(ptr, successors, probabilities, x) - x))
-            if residual <= max(1e-9, 10 * self.accuracy) * max(float(np.max(np.abs(paid))), 1e-300) or self.classes > LARGEST_DIRECT:
+            if residual <= max(1e-9 * scale, 10 * goal) or self.classes > LARGEST_DIRECT:
                 return x
         return self._direct(ptr, successors, probabilities, paid)
 
@@ -112,6 +122,22 @@ class Transient:
         if self._postorder is None:
             self._postorder = _postorder(self.first, self.indptr, self.indices)
         return self._postorder
+
+    def _search(self) -> tuple[Array, Array]:
+        """(classes in the order in which a search from the sinks finds them, those of the largest value first; the row by which each was found)."""
+        if self._found is None:
+            width = self.classes + self.sinks.size
+            into_ptr, into = _backwards(self.first, self.indptr, self.indices, width)
+            begin = self.classes + np.argsort(-np.abs(self.sinks), kind="stable")
+            self._found = _outwards(self.first, into_ptr, into, begin, self.classes, width)
+        return self._found
+
+    def start(self) -> None:
+        """Greedy rows that surely reach the sinks: each class takes a row that may come one step nearer."""
+        if self.classes:
+            order, rows = self._search()
+            assert order.size == self.classes, "every class of the quotient reaches a sink"
+            self.best = rows.copy()
 
     def _direct(self, ptr: Array, successors: Array, probabilities: Array, paid: Array) -> Array:
         from scipy.sparse import csr_array, eye_array
@@ -122,10 +148,31 @@ class Transient:
         matrix = (eye_array(width) - P).tocsc()
         return splu(matrix).solve(paid)
 
-    def warm(self) -> None:
-        """Greedy rows after Gauss-Seidel Bellman sweeps, successors first: for problems in which every policy reaches the sinks."""
-        if self.classes:
-            _optimal_sweeps(self._order(), self.first, self.indptr, self.indices, self.data, self.rewards, self.V, self.best, WARM_SWEEPS)
+    def approach(self) -> None:
+        """V near the optimum, and its greedy rows, for problems in which every policy reaches the sinks."""
+        if not self.classes:
+            return
+        fine = self.accuracy
+        if self._sweep_in_place(self._order()) <= fine:
+            return
+        order, _ = self._search()
+        aim, before = 0.1, np.inf
+        for _ in range(APPROACH_ROUNDS):
+            self.rounds += 1
+            self.V = self.evaluate(aim * (float(np.max(np.abs(self.V))) + 1e-300))
+            self.V[self.classes :] = self.sinks
+            moved = self._sweep_in_place(order)
+            if moved <= max(30 * fine, 1e-12):
+                return
+            aim = max(INEXACT * min(moved, before), fine)
+            before = moved
+
+    def _sweep_in_place(self, order: Array) -> float:
+        """A few Bellman sweeps of V; the largest change of the last, in units of max|V|."""
+        slack = 4 * self.epsilon(float(np.max(np.abs(self.V), initial=0.0)))
+        rows = (self.first, self.indptr, self.indices, self.data, self.rewards)
+        moved, size = _optimal_sweeps(order, *rows, self.V, self.best, slack, APPROACH_SWEEPS)
+        return float(moved / max(size, 1e-300))
 
     def iterate(self, rounds: int = ROUNDS) -> None:
         """Policy iteration from the present greedy rows (which must reach the sinks) until no row gains more than rounding."""
@@ -137,17 +184,21 @@ class Transient:
             if improve(self.first, self.indptr, self.indices, self.data, self.rewards, self.V, self.best, slack) == 0:
                 return
 
-    def steps(self, tight: float) -> Array:
-        """h: the largest expected number of steps over rows whose residual is at least -tight."""
-        residual = _residuals(self.first, self.indptr, self.indices, self.data, self.rewards, self.V)
-        kept = residual >= -tight
+    def steps(self, tight: float, rough: bool = False) -> Array:
+        """h: the largest expected number of steps over rows whose residual is at least -tight; rough: its residual may be a fifth of a step."""
+        if tight > -np.inf:
+            kept = _residuals(self.first, self.indptr, self.indices, self.data, self.rewards, self.V) >= -tight
+        else:
+            kept = np.zeros(self.rewards.size, dtype=np.bool_)
         kept[self.best] = True
         helper = Transient(
             self.classes, *_subset(self.first, self.indptr, self.indices, self.data, kept), np.ones(int(kept.sum())), np.zeros(self.sinks.size)
         )
         position = np.cumsum(kept) - 1
         helper.best = position[self.best]
-        helper._postorder = self._order()
+        helper._postorder, helper._relaxes = self._postorder, self._relaxes
+        if rough:
+            return helper.evaluate(0.2)
         helper.accuracy = 1e-6
         helper.iterate(STEP_ROUNDS if tight >= 0 else 1)
         return helper.V
@@ -158,11 +209,17 @@ class Transient:
             return self.sinks.copy(), self.sinks.copy()
         size = float(np.max(np.abs(self.V)))
         lower, upper = np.full(self.V.size, -np.inf), np.full(self.V.size, np.inf)
-        choices = [-np.inf, 1e-9 * (1 + size), 1e-6 * (1 + size), 1e-12 * (1 + size), 0.0]
+        choices = [(-np.inf, True), *((tight, False) for tight in (-np.inf, 1e-9 * (1 + size), 1e-6 * (1 + size), 1e-12 * (1 + size), 0.0))]
         if all_proper:
-            choices.append(np.inf)
-        for tight in choices:
-            h = self.steps(tight)
+            choices.append((np.inf, False))
+        for k, (tight, rough) in enumerate(choices):
+            try:
+                if k == 1 and self.accuracy > 1e-13:  # V was not as good as had been hoped
+                    self.accuracy = 1e-13
+                    self.iterate()
+                h = self.steps(tight, rough)
+            except RuntimeError:  # rows that never leave their class are nearly optimal: this h is infinite
+                continue
             if not np.all(np.isfinite(h)) or np.any(h[: self.classes] <= 0):
                 continue
             own, others = self.epsilon(size), self.epsilon(float(np.max(h))) + 1.0 * UNIT
@@ -213,14 +270,85 @@ def _postorder(first, indptr, indices):  # type: ignore[no-untyped-def]
     return order
 
 
+def _unsigned(index: Array) -> Array:
+    """Indices as unsigned 32-bit integers where these suffice: half the memory, and numba omits the test for negative ones."""
+    return index if index.dtype.kind == "u" else index.astype(np.uint32 if index.size == 0 or int(index.max()) < 2**32 else np.uint64)
+
+
 @kernel
-def _optimal_sweeps(order, first, indptr, indices, data, rewards, V, best, sweeps):  # type: ignore[no-untyped-def]
-    """Bellman sweeps in place, self-loops solved for, until no value moves by a millionth; best are the last maximisers."""
+def _rows_of_policy(best, indptr, indices, data, rewards, sinks):  # type: ignore[no-untyped-def]
+    ptr = np.zeros(best.size + sinks.size + 1, dtype=np.uint32)
+    paid = np.empty(best.size + sinks.size)
+    at = np.int64(0)
+    for x in range(best.size):
+        at += np.int64(indptr[best[x] + 1]) - np.int64(indptr[best[x]])
+        ptr[x + 1] = at
+        paid[x] = rewards[best[x]]
+    for i in range(sinks.size):
+        ptr[best.size + i + 1] = at
+        paid[best.size + i] = sinks[i]
+    successors, probabilities = np.empty(at, dtype=np.uint32), np.empty(at)
+    at = 0
+    for x in range(best.size):
+        for j in range(indptr[best[x]], indptr[best[x] + 1]):
+            successors[at], probabilities[at] = indices[j], data[j]
+            at += 1
+    return ptr, successors, probabilities, paid
+
+
+@kernel
+def _backwards(first, indptr, indices, width):  # type: ignore[no-untyped-def]
+    """For every column the rows that hold it: (ptr (width + 1,), rows)."""
+    ptr = np.zeros(width + 1, dtype=np.int64)
+    for j in range(indices.size):
+        ptr[np.int64(indices[j]) + 1] += 1
+    for x in range(width):
+        ptr[x + 1] += ptr[x]
+    at, rows = ptr[:-1].copy(), np.empty(indices.size, dtype=np.int64)
+    for k in range(first[first.size - 1]):
+        for j in range(indptr[k], indptr[k + 1]):
+            y = indices[j]
+            rows[at[y]] = k
+            at[y] += 1
+    return ptr, rows
+
+
+@kernel
+def _outwards(first, into_ptr, into, begin, classes, width):  # type: ignore[no-untyped-def]
+    """Breadth-first search backwards from the columns `begin`, each searched to its end before the next: (order, row by which each was found)."""
+    owner = np.empty(first[classes], dtype=np.int64)
+    for x in range(classes):
+        owner[first[x] : first[x + 1]] = x
+    order, rows = np.empty(classes, dtype=np.int64), np.full(classes, -1, dtype=np.int64)
+    count, head = 0, 0
+    for b in range(begin.size):
+        y = begin[b]
+        while True:
+            for i in range(into_ptr[y], into_ptr[y + 1]):
+                k = into[i]
+                x = owner[k]
+                if rows[x] < 0:
+                    rows[x] = k
+                    order[count] = x
+                    count += 1
+            if head == count:
+                break
+            y = order[head]
+            head += 1
+    return order[:count], rows
+
+
+@kernel
+def _optimal_sweeps(order, first, indptr, indices, data, rewards, V, best, slack, sweeps):  # type: ignore[no-untyped-def]
+    """Bellman sweeps in place, self-loops solved for; best changes where another row is better by more than slack.  (largest change of the last
+    sweep, largest |V|)."""
+    moved, size = 0.0, 0.0
     for _ in range(sweeps):
         moved, size = 0.0, 0.0
         for o in range(order.size):
             x = order[o]
-            top = -np.inf
+            top, kept, argument = -np.inf, -np.inf, -1
+            current = best[x]
             for k in range(first[x], first[x + 1]):
                 value, stay = rewards[k], 0.0
                 for j in range(indptr[k], indptr[k + 1]):
@@ -228,16 +356,22 @@ def _optimal_sweeps(order, first, indptr, indices, data, rewards, V, best, sweep
                         stay += data[j]
                     else:
                         value += data[j] * V[indices[j]]
-                if stay < 1.0:
+                if stay >= 1.0:
+                    continue
+                if stay > 0.0:
                     value /= 1.0 - stay
-                    if value > top:
-                        top = value
-                        best[x] = k
+                if value > top:
+                    top, argument = value, k
+                if k == current:
+                    kept = value
+            if not kept >= top - slack:
+                best[x] = argument
             moved = max(moved, abs(top - V[x]))
             size = max(size, abs(top))
             V[x] = top
-        if moved <= 1e-6 * size:
+        if moved == 0.0:
             break
+    return moved, size
 
 
 @kernel
@@ -263,8 +397,8 @@ def _interval(order, first, indptr, indices, data, lower, upper, error, tol, swe
 
 
 @kernel
-def _relax(order, ptr, successors, probabilities, paid, x, sweeps):  # type: ignore[no-untyped-def]
-    """Gauss-Seidel sweeps of one policy in place; whether they came to rest (changes of a few units in the last place)."""
+def _relax(order, ptr, successors, probabilities, paid, x, sweeps, target):  # type: ignore[no-untyped-def]
+    """Gauss-Seidel sweeps of one policy in place; whether they came to rest (changes of a few units in the last place, or of at most target / 4)."""
     before = np.inf
     for sweep in range(sweeps):
         moved, size = 0.0, 0.0
@@ -276,13 +410,16 @@ def _relax(order, ptr, successors, probabilities, paid, x, sweeps):  # type: ign
                     stay += probabilities[j]
                 else:
                     value += probabilities[j] * x[successors[j]]
-            value /= 1.0 - stay
+            if stay >= 1.0:  # a row that never leaves its class; the caller finds the system singular
+                return False
+            if stay > 0.0:
+                value /= 1.0 - stay
             moved = max(moved, abs(value - x[s]))
             size = max(size, abs(value))
             x[s] = value
-        if moved <= 4e-16 * size:
+        if moved <= max(4e-16 * size, target / 4):
             return True
-        if sweep >= 4 and moved > 0.3 * before:
+        if sweep >= 2 and moved > 0.3 * before:
             return False
         before = moved
     return False

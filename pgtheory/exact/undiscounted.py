@@ -20,7 +20,7 @@ The discount of the model plays no part.  Source: de Alfaro (1997); Bertsekas & 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ from pgtheory.exact.transient import Transient
 from pgtheory.solution import ExactSolution, NotConverged, Solution
 
 Array = np.ndarray
+EXACT_STATES = 200
+"""States up to which the optimum is computed in rationals where floats cannot prove it as closely as asked: a few seconds."""
 
 
 def reachability(
@@ -43,7 +45,7 @@ def reachability(
     targets    (S,) booleans, or a list of states
     through    (S,) booleans or a list: states in which the way to the target must stay; all by default
     tol        |values - P*| <= tol, proved by the bounds
-    exact      rationals instead of floats: an ExactSolution (values only are exact; `optimal_actions` are those of one optimal policy)
+    exact      rationals instead of floats: an ExactSolution, its certificate checked; `optimal_actions` are all that an optimal policy may take
     raises     ModelError: bad arguments.  NotConverged: the bounds stay wider than tol (with bounds that hold)
     """
     goal, way = _mask(mdp, targets, "targets"), _mask(mdp, through, "through") if through is not None else np.ones(mdp.num_states, dtype=np.bool_)
@@ -67,15 +69,16 @@ def reachability(
     rewards = np.zeros(graph.owner.size)
     sign = 1 if maximise else -1
     problem = _Problem(mdp, graph, small, rewards, np.array([0.0, sign * 1.0]), sign, component, inside, True, "reachability")
-    if exact:
-        return problem.solve_exactly()
+    problem.question = {"criterion": "reachability", "targets": goal, "through": way, "direction": direction}
     actions = np.zeros(mdp.num_states, dtype=np.int64)
     if maximise:
         loops = graph.staying(one) & ~goal[graph.owner]
         steer(actions, goal, loops, graph.owner, graph.first, graph.into_ptr, graph.into)
     else:
         _stay(graph, zero, actions)
-    return problem.solve(actions, tol, on_limit, (0.0, 1.0))
+    if exact:
+        return problem.solve_exactly(actions)
+    return problem.finish(problem.solve(actions, tol, (0.0, 1.0)), tol, on_limit)
 
 
 def total_reward(
@@ -118,18 +121,22 @@ def total_reward(
     )
     proper = bool(most > 0 or every.all())
     problem = _Problem(mdp, graph, small, sign * paid, np.zeros(1), sign, component, inside, proper, "total reward", rewards)
+    problem.question = {"criterion": "total reward", "targets": goal, "rewards": rewards, "direction": direction}
     if exact:
-        return problem.solve_exactly(infinite=~finite, endless=endless)
+        return problem.solve_exactly(infinite=~finite, endless=float(endless))
     actions = np.zeros(mdp.num_states, dtype=np.int64)
+    if endless * sign > 0 and not finite.all():
+        from pgtheory.exact.proofs import infinite_actions
+
+        infinite_actions(graph, goal, ~finite, actions)
     span = (0.0, np.inf) if sign * most > 0 or sign * least > 0 or (most == 0 and least == 0) else (-np.inf, 0.0)
     if least < 0 < most:
         span = (-np.inf, np.inf)
-    found = problem.solve(actions, tol, on_limit, span)
-    if finite.all():
-        return found
-    for values in (found.values, found.lower, found.upper):
-        values[~finite] = endless
-    return found
+    found = problem.solve(actions, tol, span)
+    if not finite.all():
+        for values in (found.values, found.lower, found.upper):
+            values[~finite] = endless
+    return problem.finish(found, tol, on_limit)
 
 
 @dataclass
@@ -147,38 +154,23 @@ class _Problem:
     proper: bool
     name: str
     given_rewards: Any = None
+    question: dict[str, Any] = field(default_factory=dict)
 
     def float_solution(self, accuracy: float = 1e-13) -> Transient:
         small = self.small
         paid = np.where(small.pairs >= 0, self.rewards[small.pairs], 0.0)
         core = Transient(small.classes, small.first, small.indptr, small.indices, small.data, paid, self.sinks)
         core.accuracy = accuracy
-        self._start(core)
+        core.start()
         if self.proper:
-            core.warm()
+            core.approach()
         core.iterate()
         return core
 
-    def _start(self, core: Transient) -> None:
-        """Greedy rows that surely reach the sinks: each class takes a row that may come one step nearer."""
-        if core.classes == 0:
-            return
-        width = core.classes + core.sinks.size
-        first = np.concatenate([core.first, np.full(core.sinks.size, core.first[-1])])
-        from scipy.sparse import csc_array, csr_array
-
-        back = csc_array(csr_array((core.data, core.indices, core.indptr), shape=(core.rewards.size, width)))
-        owner = np.repeat(np.arange(core.classes), np.diff(core.first))
-        goal = np.arange(width) >= core.classes
-        choice = np.zeros(width, dtype=np.int64)
-        reached = steer(choice, goal, np.ones(owner.size, dtype=np.bool_), owner, first, back.indptr.astype(np.int64), back.indices.astype(np.int64))
-        assert reached.all(), "every class of the quotient reaches a sink"
-        core.best = core.first[:-1] + choice[: core.classes]
-
-    def solve(self, actions: Array, tol: float, on_limit: str, span: tuple[float, float]) -> Solution:
+    def solve(self, actions: Array, tol: float, span: tuple[float, float]) -> Solution:
         if not tol > 0:
             raise ModelError(f"tol is {tol}; it must be a positive number")
-        core = self.float_solution(max(1e-13, 1e-5 * min(tol, 1e-3)) if self.name == "reachability" else 1e-13)
+        core = self.float_solution(max(1e-13, 1e-3 * min(tol, 1e-3)) if self.name == "reachability" else 1e-13)
         lower, upper = core.bounds(self.proper, 0.5 * tol)
         if self.sign < 0:
             lower, upper = -upper, -lower
@@ -189,14 +181,34 @@ class _Problem:
         self._spread_actions(core.best, actions)
         width = float(np.max(np.maximum(upper - values, values - lower), initial=0.0))
         stopped = "tolerance" if width <= tol else "rounding"
-        found = Solution(values + 0.0, lower + 0.0, upper + 0.0, actions, core.rounds, stopped, f"policy iteration ({self.name})", self.mdp)
-        if stopped == "rounding" and on_limit != "return":
+        method = f"policy iteration ({self.name})"
+        return Solution(values + 0.0, lower + 0.0, upper + 0.0, actions, core.rounds, stopped, method, self.mdp, dict(self.question))
+
+    def finish(self, found: Solution, tol: float, on_limit: str) -> Solution:
+        """Small models exactly where floats are not enough; otherwise NotConverged, with bounds that hold."""
+        found = self.settled_exactly(found, tol)
+        if found.stopped == "rounding" and on_limit != "return":
             raise NotConverged(
-                f"{self.name}: the optimum is known to {width:.1e}, not {tol:g}: steps to the target are too many for floats.\n"
+                f"{self.name}: the optimum is known to {found.error:.1e}, not {tol:g}: steps to the target are too many for floats.\n"
                 "  exact=True computes it in rationals. The bounds so far hold: error.solution.lower, .upper",
                 found,
             )
         return found
+
+    def settled_exactly(self, found: Solution, tol: float) -> Solution:
+        """A small model that floats cannot settle: the exact optimum, rounded outwards."""
+        from pgtheory.exact.rigorous import floats_above, floats_below
+
+        if found.stopped != "rounding" or self.mdp.num_states > EXACT_STATES:
+            return found
+        infinite = np.isinf(found.values) & (found.lower == found.upper)
+        endless = float(found.values[infinite][0]) if infinite.any() else 0.0
+        best = self.solve_exactly(found.actions, infinite, endless)
+        lower, upper = floats_below(best.values), floats_above(best.values)
+        values = np.where(infinite, endless, np.clip(found.values, lower, upper))
+        details = {**self.question, "certificate": best.certificate, "optimal_actions": best.optimal_actions}
+        better = Solution(values, lower, upper, best.actions, found.iterations, "tolerance", f"{found.method}, then exact", self.mdp, details)
+        return better if better.error <= tol else replace(better, stopped="rounding")
 
     def _spread_actions(self, best: Array, actions: Array) -> None:
         """The actions behind the greedy rows; inside a component, the way to the state where its row leaves."""
@@ -211,7 +223,9 @@ class _Problem:
             steer(actions, goal, self.inside, self.graph.owner, self.graph.first, self.graph.into_ptr, self.graph.into)
             actions[goal] = keep[goal]
 
-    def solve_exactly(self, infinite: Array | None = None, endless: float = 0.0) -> ExactSolution:
+    def solve_exactly(self, start: Array | None = None, infinite: Array | None = None, endless: float = 0.0) -> ExactSolution:
+        from pgtheory.exact import proofs
+        from pgtheory.exact.certificate import check_certificate
         from pgtheory.exact.rational import exact_transient
 
         core = self.float_solution()
@@ -223,10 +237,13 @@ class _Problem:
             out = out.copy()
             out[infinite] = endless
         actions = np.zeros(self.mdp.num_states, dtype=np.int64)
+        if start is not None:
+            actions[:] = start
+        elif infinite is not None and infinite.any() and endless * self.sign > 0:
+            proofs.infinite_actions(self.graph, self.question["targets"], infinite, actions)
         self._spread_actions(best, actions)
-        mask = np.zeros((self.mdp.num_states, self.mdp.num_actions), dtype=bool)
-        mask[np.arange(actions.size), actions] = True
-        return ExactSolution(out, actions, mask, None, self.mdp, rounds)
+        certificate = proofs.certificate_of(self.mdp, self.question, out, out, actions)
+        return ExactSolution(out, actions, check_certificate(self.mdp, certificate), certificate, self.mdp, rounds)
 
 
 def _certain(graph: Graph, goal: Array, lost: Array) -> Array:

@@ -10,8 +10,8 @@ from typing import Any
 from proofs_check.files import to_json
 
 COLOURS = {
-    "proved": "green", "certified": "green", "supported": "cyan", "vacuous": "yellow", "undecided": "yellow", "refuted": "bold red",
-    "not applicable": "bright_black",
+    "proved": "green", "certified": "green", "supported": "cyan", "surviving": "cyan", "vacuous": "yellow", "undecided": "yellow",
+    "refuted": "bold red", "not applicable": "bright_black",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pgtheory import arithmetic, improper, stateful
-from proofs_check.quantities.registry import define, norm, per_instance, per_record
+from proofs_check.quantities.registry import define, norm, per_instance
 
 if TYPE_CHECKING:
     from proofs_check.context import Context
@@ -134,11 +134,3 @@ def _stateful_derivative(c: Context) -> Array:
     slopes = np.einsum("bso,bozkl,op,zy->bszkpyl", observe, local, eye_o, eye_z)
     process = dataclasses.replace(c, transitions=moves, rewards=paid, mu=begin, rho=begin, extras={}, given_optimum=None)
     return _along(process, policy, slopes.reshape(batch, states * inner, actions * inner, logits))
-
-
-@define("stateful_value", r"J", "instance")
-def _stateful_value(c: Context) -> Array:
-    """Discounted return of the controller from mu, in reward units."""
-    moves, paid, begin, policy = stateful.product(*_controller(c), c.mu)
-    matrix = improper.discounted_matrix(policy, moves, c.discount)
-    return per_record((arithmetic.solve(matrix, (policy * paid).sum(axis=-1)) * begin).sum(axis=-1)[:, None])

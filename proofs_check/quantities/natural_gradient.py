@@ -306,12 +306,6 @@ def _soft_potential_fixed_start(c: Context) -> Array:
     return _potential(c, np.zeros(1, dtype=np.int64), given(c, "tau") / (1 - c.discount))
 
 
-@define("soft_gap_stationary", r"V^*_\tau(\nu^*)-V^{\pi_t}_\tau(\nu^*)", "step")
-def _soft_gap_stationary(c: Context) -> Array:
-    """Soft gap averaged over the stationary distribution of the soft-optimal policy, in reward units."""
-    return _potential(c, c.now, c.discount * 0)
-
-
 @define("soft_gap_stationary_0", r"V^*_\tau(\nu^*)-V^{\pi_0}_\tau(\nu^*)", "instance")
 def _soft_gap_stationary_start(c: Context) -> Array:
     """Soft gap of the start policy averaged over the stationary distribution of the soft-optimal policy, in reward units."""
