@@ -10,7 +10,7 @@ usual case) or larger, since everything is finite.
     FiniteHorizon.from_mdp(mdp, horizon=10)                                          the same model at every step
 
 Numbers are float64; `problem.exact` is the problem in rationals, lossless where it was written exactly (as in `mdps.MDP`).
-Solver: `pgtheory.exact.backward_induction`.
+Solver: `pgtheory.exact.solve_finite_horizon`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from mdps.model import (
     checked_shapes,
     rows_digest,
 )
-from mdps.rational import exact_rows, rational, rational_array, simplest_array, to_float
+from mdps.rational import exact_rows, meant_array, rational, rational_array, to_float
 
 Array = np.ndarray
 
@@ -365,7 +365,7 @@ def _converted(numbers: tuple[Any, ...], exact: bool) -> tuple[Any, ...]:
 
 def _numbers_as(exact: bool, values: Array) -> Array:
     if exact:
-        return values if values.dtype == object else simplest_array(values)
+        return values if values.dtype == object else meant_array(values)
     return to_float(values) if values.dtype == object else values
 
 

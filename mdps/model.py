@@ -9,8 +9,8 @@ state also shows itself as `transitions` (S, A, S') and `rewards` (S, A); one wh
 (probability and reward 0) and says so in `action_mask`.
 
 Numbers are float64.  A model that was written in exact numbers (Fraction, fmpq, text such as "3/10") keeps them: `mdp.exact` is the same
-model in rationals (`flint.fmpq` in object arrays).  For a model given in floats `mdp.exact` holds the simplest fractions beside the floats
-(`mdps.rational.simplest`), with rows that sum to exactly 1.
+model in rationals (`flint.fmpq` in object arrays).  For a model given in floats `mdp.exact` holds the fractions that were meant
+(`mdps.rational.meant_array`: the simplest beside the floats where they have anything in common), with rows that sum to exactly 1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from mdps.errors import ModelError, nearest, plural
-from mdps.rational import exact_rows, fraction, is_exact, rational_array, simplest_array, to_float
+from mdps.rational import exact_compressed, exact_rows, fraction, is_exact, meant_array, rational_array, simplest_array, to_float
 
 Array = np.ndarray
 ROW_TOLERANCE = 1e-9
@@ -203,7 +203,7 @@ class MDP:
 
     @property
     def exact(self) -> MDP:
-        """The model in rationals: as it was written if it was written exactly, else the simplest fractions beside its floats."""
+        """The model in rationals: as it was written if it was written exactly, else the fractions that its floats were meant for."""
         if self.is_exact:
             return self
         if self._exact is None:
@@ -212,7 +212,7 @@ class MDP:
             start = exact_rows(self.start) if np.unique(self.start).size > 1 else rational_array([f"1/{self.num_states}"] * self.num_states)
             for field, value in (
                 ("_choices", _frozen(rows) if isinstance(rows, np.ndarray) else rows),
-                ("pair_rewards", _frozen(simplest_array(self.pair_rewards))),
+                ("pair_rewards", _frozen(meant_array(self.pair_rewards))),
                 ("discount", simplest_array(np.float64(self.discount))[()]),
                 ("start", _frozen(start)),
                 ("_float", self),
@@ -297,13 +297,7 @@ class SparseRows:
 
     @classmethod
     def from_csr(cls, matrix: Any) -> SparseRows:
-        data = simplest_array(matrix.data)
-        from mdps.rational import correct_sum
-
-        for begin, end in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True):
-            if end > begin:
-                correct_sum(data[begin:end])
-        return cls(matrix.indptr, matrix.indices, _frozen(data), matrix.shape)
+        return cls(matrix.indptr, matrix.indices, _frozen(exact_compressed(matrix.data, matrix.indptr)), matrix.shape)
 
     def to_float(self) -> Any:
         from scipy.sparse import csr_array
@@ -545,7 +539,7 @@ def _numbers_exact(values: Any) -> Array:
     numbers = np.array(values, dtype=np.float64)
     if not np.all(np.isfinite(numbers)):
         _refuse_non_finite("rewards" if numbers.ndim else "discount", numbers)
-    return simplest_array(numbers)
+    return meant_array(numbers)
 
 
 def _check(mdp: MDP) -> None:

@@ -2,12 +2,14 @@
 
 The exact type of the whole library is `flint.fmpq`, kept in numpy object arrays.  `rational` reads what a user may write
 (int, Fraction, "3/10", "0.3", fmpq); a float it takes at its word, bit by bit.  `simplest` reads a float as a person meant it: the
-fraction of smallest denominator within a relative 2^-46 of it, so 0.1 is 1/10 and 0.333... is 1/3.  `exact_rows` does that for
-probabilities and then moves the largest entry of each row, so that the row sums to exactly 1.
+fraction of smallest denominator within a relative 2^-46 of it, so 0.1 is 1/10 and 0.333... is 1/3.  `meant_array` does that for figures that
+belong together, unless their fractions have nothing in common; then it takes the floats at their word.  `exact_rows` does so for each row of
+probabilities but its largest entry, which becomes what the others leave of 1.
 """
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +21,10 @@ Array = np.ndarray
 CLOSE = Fraction(1, 2**46)
 """Relative distance within which a float stands for a simpler fraction: 64 units in the last place, the rounding of a short computation."""
 
+LARGEST_COMMON = 2**53
+"""Largest common denominator of figures that are taken for fractions which somebody meant: no more digits than their floats have."""
+SMALL = 1000
+"""Denominators up to which a fraction within 2^-46 of a float is no accident: by chance one float in 2^26 is that near to one."""
 LARGEST_EXPONENT = 10_000
 """Text such as 1e999999999 would fill the memory with digits."""
 
@@ -47,9 +53,11 @@ def _exponent(text: str) -> int:
 
 def rational_array(values: Any) -> Array:
     """Nested lists or an array of anything `rational` reads, as an object array of `flint.fmpq` of the same shape."""
+    from flint import fmpq
+
     source = np.asarray(values, dtype=object)
     out = np.empty(source.shape, dtype=object)
-    out.reshape(-1)[:] = [rational(x) for x in source.reshape(-1)]
+    out.reshape(-1)[:] = [x if type(x) is fmpq else rational(x) for x in source.reshape(-1)]
     return out
 
 
@@ -61,10 +69,13 @@ def fraction(value: Any) -> Fraction:
 
 def to_float(values: Any) -> Array:
     """Object array of rationals as float64, each correctly rounded."""
+    from flint import fmpq
+
     source = np.asarray(values, dtype=object)
     out = np.empty(source.shape)
     try:
-        out.reshape(-1)[:] = [int(x.p) / int(x.q) for x in map(rational, source.reshape(-1).tolist())]
+        exact = [x if type(x) is fmpq else rational(x) for x in source.reshape(-1).tolist()]
+        out.reshape(-1)[:] = [int(x.p) / int(x.q) for x in exact]
     except OverflowError as error:
         raise ModelError("a number is too large for float64, whose largest is 1.8e308") from error
     return out
@@ -120,19 +131,82 @@ def simplest_array(values: Any) -> Array:
     return out
 
 
-def exact_rows(rows: Array) -> Array:
-    """Float probability rows (..., n) as rationals whose rows sum to exactly 1: each entry its simplest fraction, the largest corrected."""
-    out = simplest_array(rows)
-    for row in out.reshape(-1, out.shape[-1]):
-        correct_sum(row)
+def meant_array(values: Any) -> Array:
+    """Floats that belong together (a probability row, all rewards) as rationals within a relative 2^-46 of them.
+
+    They are read as `simplest` where those fractions share a denominator below LARGEST_COMMON, as figures that a person wrote do.  Figures from a
+    computation do not: their simplest fractions have a common denominator of 23 bits for each of them, and so has everything solved with them.
+    Then only fractions with a denominator up to SMALL are kept, and the other floats are taken at their word: all of them are whole multiples
+    of one power of two.
+    """
+    source = np.asarray(values, dtype=np.float64)
+    distinct, place = np.unique(source, return_inverse=True)
+    numbers = np.empty(distinct.size, dtype=object)
+    numbers[:] = _meant(distinct.tolist(), _near_small_fractions(distinct).tolist(), {})
+    return numbers[place.reshape(-1)].reshape(source.shape)
+
+
+def _meant(floats: list[float], small: list[bool], known: dict[float, Any]) -> list[Any]:
+    """The rationals of floats of which it is known whether a small fraction is near; `known` remembers what `simplest` found."""
+    from flint import fmpq, fmpz
+
+    common = fmpz(1)
+    out: list[Any] = [None] * len(floats)
+    for chosen in (True, False):  # the small ones first: they are needed in any case
+        for k, x in enumerate(floats):
+            if small[k] is not chosen:
+                continue
+            if x not in known:
+                known[x] = simplest(x)
+            out[k] = known[x]
+            if common % out[k].q != 0:
+                common = common.lcm(out[k].q)
+                if common > LARGEST_COMMON:
+                    return [(known[x] if x in known else simplest(x)) if small[k] else fmpq(*x.as_integer_ratio()) for k, x in enumerate(floats)]
     return out
 
 
-def correct_sum(row: Array) -> None:
-    """Adds 1 - sum to the largest entry of one row of rationals, in place; nothing where the sum is 1 already."""
+def _near_small_fractions(values: Array) -> Array:
+    """Whether a fraction with a denominator up to SMALL is within a relative 2^-46: it would be a convergent of the continued fraction (Legendre)."""
+    size = np.abs(values)
+    near = size == np.floor(size)
+    p0, q0, p1, q1 = np.zeros_like(size), np.ones_like(size), np.ones_like(size), np.zeros_like(size)
+    rest = size
+    with np.errstate(all="ignore"):
+        for _ in range(17):  # denominators grow at least as the Fibonacci numbers, of which the 17th is above SMALL
+            whole = np.floor(rest)
+            p0, q0, p1, q1 = p1, q1, whole * p1 + p0, whole * q1 + q0
+            near |= (q1 <= SMALL) & (np.abs(p1 / q1 - size) <= float(CLOSE) * size)
+            rest = 1 / (rest - whole)
+    return near
+
+
+def exact_rows(rows: Array) -> Array:
+    """Float probability rows (..., n) as rationals whose rows sum to exactly 1: each `meant_array`, but its largest entry what the others leave."""
+    source = np.asarray(rows, dtype=np.float64)
+    out: Array = np.empty(source.shape, dtype=object)
+    width = source.shape[-1] if source.ndim else 1
+    small, known = _near_small_fractions(source).reshape(-1, width), dict[float, Any]()
+    for row, floats, near in zip(out.reshape(-1, width), source.reshape(-1, width).tolist(), small.tolist(), strict=True):
+        row[:] = _row(floats, near, known)
+    return out
+
+
+def exact_compressed(data: Array, indptr: Array) -> Array:
+    """`exact_rows` of compressed rows: row k is data[indptr[k] : indptr[k + 1]]."""
+    floats, small, known = data.tolist(), _near_small_fractions(data).tolist(), dict[float, Any]()
+    out: Array = np.empty(data.size, dtype=object)
+    bounds = indptr.tolist()
+    for begin, end in itertools.pairwise(bounds):
+        if end > begin:
+            out[begin:end] = _row(floats[begin:end], small[begin:end], known)
+    return out
+
+
+def _row(floats: list[float], small: list[bool], known: dict[float, Any]) -> list[Any]:
+    """One probability row: the others as `_meant`, the largest entry what they leave of 1."""
     from flint import fmpq
 
-    missing = 1 - sum(row.tolist(), fmpq(0))
-    if missing != 0:
-        largest = max(range(len(row)), key=lambda k: row[k])
-        row[largest] = row[largest] + missing
+    largest = max(range(len(floats)), key=floats.__getitem__)
+    others = _meant(floats[:largest] + floats[largest + 1 :], small[:largest] + small[largest + 1 :], known)
+    return [*others[:largest], 1 - sum(others, fmpq(0)), *others[largest:]]

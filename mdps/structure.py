@@ -197,15 +197,23 @@ def _can_stay(mdp: MDP, pair: Array, state: Array, successor: Array, allowed: Ar
     owner = np.repeat(np.arange(mdp.num_states), np.diff(mdp.first_pair))
     inside, usable = allowed.copy(), np.ones(mdp.num_pairs, dtype=bool)
     choices = np.diff(mdp.first_pair)
+    mark = np.empty(max(mdp.num_pairs, mdp.num_states), dtype=np.int64)
+
+    def distinct(numbers: Array) -> Array:
+        """Each number once: the last writer of its place, without sorting."""
+        turn = np.arange(numbers.size)
+        mark[numbers] = turn
+        return numbers[mark[numbers] == turn]
+
     dropped = np.flatnonzero(~allowed)
     while dropped.size:
         sizes = begin[dropped + 1] - begin[dropped]
         places = np.repeat(begin[dropped] - np.concatenate(([0], np.cumsum(sizes)[:-1])), sizes) + np.arange(sizes.sum())
-        lost = np.unique(pair[into[places]])
-        lost = lost[usable[lost]]
+        lost = pair[into[places]]
+        lost = distinct(lost[usable[lost]])
         usable[lost] = False
         np.subtract.at(choices, owner[lost], 1)
-        dropped = np.unique(owner[lost])
+        dropped = distinct(owner[lost])
         dropped = dropped[inside[dropped] & (choices[dropped] == 0)]
         inside[dropped] = False
     return inside

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+
+from mdps.errors import plural
 
 Array = np.ndarray
 
@@ -21,6 +24,7 @@ class Solution:
     iterations   sweeps or policy evaluations, as the method counts
     stopped      "tolerance" | "optimal" | "rounding" | "limit" | "interrupted"
     method       what was run, also when method="auto" chose it
+    details      what a method has to add; for reachability and total reward the question that was answered
     """
 
     values: Array
@@ -35,8 +39,11 @@ class Solution:
 
     @property
     def error(self) -> float:
-        """Largest distance from `values` to V* that the bounds leave open."""
-        return float(np.max(np.maximum(self.upper - self.values, self.values - self.lower)))
+        """Largest distance from `values` to V* that the bounds leave open; infinite values are known where both bounds are infinite."""
+        known = np.isinf(self.values) & (self.lower == self.upper)
+        with np.errstate(invalid="ignore"):
+            open_ = np.maximum(self.upper - self.values, self.values - self.lower)
+        return float(np.max(np.where(known, 0.0, open_)))
 
     @cached_property
     def policy(self) -> Array:
@@ -44,6 +51,11 @@ class Solution:
         table = np.zeros((self.actions.size, self.mdp.num_actions))
         table[np.arange(self.actions.size), self.actions] = 1.0
         return table
+
+    @property
+    def certificate(self) -> Any:
+        """What `certify` proved the bounds with, or None."""
+        return self.details.get("certificate")
 
     @cached_property
     def action_values(self) -> Array:
@@ -55,22 +67,29 @@ class Solution:
     @cached_property
     def optimal_actions(self) -> Array:
         """(S, A) booleans: every optimal action, and those that the bounds cannot tell from one (exact ties among them)."""
+        if "optimal_actions" in self.details:
+            return self.details["optimal_actions"]
+        if "criterion" in self.details:
+            from pgtheory.exact.undiscounted_actions import possibly_optimal_undiscounted
+
+            return possibly_optimal_undiscounted(self)
         from pgtheory.exact.bounds import possibly_optimal
 
         return possibly_optimal(self.mdp, self.lower, self.upper)
 
     def __repr__(self) -> str:
-        return f"Solution({self.values.size} states, {self.method}, {self.iterations} iterations, error <= {self.error:.2g}, stopped: {self.stopped})"
+        known = f"{self.iterations} iterations, error <= {self.error:.2g}, stopped: {self.stopped}"
+        return f"Solution({self.values.size} states, {self.method}, {known}{_infinite(self.values, self.mdp)})"
 
 
 @dataclass(frozen=True)
 class ExactSolution:
     """The optimum in rationals, with the certificate that proves it.
 
-    values           (S,) V*, `flint.fmpq`
-    actions          (S,) one optimal action a state (the first)
-    optimal_actions  (S, A) booleans: exactly the optimal actions
-    certificate      what `pgtheory.exact.certificate.check_certificate` needs to verify the claim without trusting the solver
+    values           (S,) V*, `flint.fmpq`; the float inf or -inf where a total reward is infinite
+    actions          (S,) one optimal policy
+    optimal_actions  (S, A) booleans: exactly the optimal actions (total reward, reachability: those that some optimal policy may take first)
+    certificate      what `pgtheory.exact.check_certificate(mdp, certificate)` needs to verify the claim without trusting the solver
     """
 
     values: Array
@@ -97,7 +116,13 @@ class ExactSolution:
         return action_values(self.mdp, values=self.values)
 
     def __repr__(self) -> str:
-        return f"ExactSolution({self.values.size} states, {self.iterations} exact evaluations)"
+        return f"ExactSolution({self.values.size} states, {self.iterations} exact evaluations{_infinite(self.values, self.mdp)})"
+
+
+def _infinite(values: Array, mdp: Any) -> str:
+    """'; infinite in 2 states, the first of them state 3 "pit"', or nothing."""
+    endless = [s for s, v in enumerate(values.tolist()) if isinstance(v, float) and math.isinf(v)]
+    return f"; infinite in {plural(len(endless), 'state')}, the first of them {mdp.state_label(endless[0])}" if endless else ""
 
 
 class NotConverged(RuntimeError):

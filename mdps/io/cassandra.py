@@ -171,6 +171,8 @@ class _Reader:
     def names(self, kind: str) -> _Names:
         words = []
         while self.position < len(self.tokens) and not self.at_section() and self.peek() != ":":
+            if [word for _, word in self.tokens[self.position + 1 : self.position + 2]] == [":"]:
+                break  # a section of another name, which `statement` refuses
             words.append(self.next(kind))
         if len(words) == 1 and words[0].isdecimal():
             if int(words[0]) == 0:

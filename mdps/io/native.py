@@ -74,6 +74,9 @@ def from_json(data: Any, where: str = "model", discount: Any = None) -> MDP:
         raise ModelError(f"{where}: actions must be a list of names")
     pairs = _pairs(data, where, states, names, action_names)
     order = sorted(pairs)
+    if states > len(order):  # said before any memory is asked for
+        missing = next(k for k, state in enumerate([*sorted({s for s, _ in order}), -1]) if k != state)
+        raise ModelError(f"{where}: state {missing} of {states} has no action; a terminal state needs a self-loop with reward 0")
     first_pair = np.searchsorted([s for s, _ in order], np.arange(states + 1))
     for k, (s, a) in enumerate(order):
         if a != k - first_pair[s]:

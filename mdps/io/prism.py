@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -29,6 +29,8 @@ from mdps.rational import fraction, is_exact, rational
 from mdps.total_reward import Labelled
 
 Array = np.ndarray
+MOST_STATES = 2**31
+"""States that a file may announce: more would not fit into memory."""
 Line = tuple[int, list[str]]
 
 
@@ -149,7 +151,7 @@ class _Transitions:
                 form = "state successor probability" if self.chain else "state choice successor probability"
                 refuse(path, line, f'there are {len(parts)} figures; a line is "{form}", with an action name or without')
             s.append(whole_number(parts[0], path, line, "the state", limit))
-            choice.append(0 if self.chain else whole_number(parts[1], path, line, "the choice"))
+            choice.append(0 if self.chain else whole_number(parts[1], path, line, "the choice", len(lines)))
             successors.append(whole_number(parts[width - 2], path, line, "the successor", limit))
             probabilities.append(probability(parts[width - 1], path, line))
             actions.append(parts[width] if len(parts) > width else "")
@@ -158,6 +160,10 @@ class _Transitions:
         if not s:
             refuse(path, None, "there is no transition")
         self.num_states = limit if limit is not None else max(max(s), max(successors)) + 1
+        if self.num_states > len(s) and deadlocks == "refuse":  # said before any memory is asked for
+            self._refuse_deadlock(next(k for k, state in enumerate([*sorted(set(s)), -1]) if k != state))
+        if self.num_states > MOST_STATES:
+            refuse(path, lines[0][0], f"{self.num_states} states are more than fit; there are {len(s)} transitions")
         self._group(np.array(s), np.array(choice), np.array(successors), as_numbers(probabilities), actions, deadlocks, [n for n, _ in lines[1:]])
         if announced and len(announced) == 3 and announced[1] != self.first_pair[-1] - self.added:
             refuse(path, lines[0][0], f"{announced[1]} choices are announced, {self.first_pair[-1] - self.added} follow")
@@ -168,7 +174,7 @@ class _Transitions:
         dead = np.flatnonzero(counts == 0)
         self.added = dead.size if deadlocks == "loop" else 0
         if dead.size and deadlocks == "refuse":
-            refuse(self.path, None, f'state {dead[0]} has no choice; a deadlock needs a self-loop (read with deadlocks="loop" to add them)')
+            self._refuse_deadlock(int(dead[0]))
         counts[dead] = 1
         self.first_pair = np.concatenate(([0], np.cumsum(counts)))
         pairs = self.first_pair[s] + choice
@@ -192,6 +198,9 @@ class _Transitions:
         self.successors = np.concatenate((successors, loops))
         self.probabilities = np.concatenate((probabilities, one[: loops.size]))
         self.action_names = self._names(choice, actions, int(counts.max()))
+
+    def _refuse_deadlock(self, state: int) -> NoReturn:
+        refuse(self.path, None, f'state {state} has no choice; a deadlock needs a self-loop (read with deadlocks="loop" to add them)')
 
     @staticmethod
     def _names(choice: Array, actions: list[str], most: int) -> list[str] | None:

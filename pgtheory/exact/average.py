@@ -41,11 +41,16 @@ from pgtheory.solution import NotConverged
 Array = np.ndarray
 DAMPING = 0.9
 LIMIT = 100_000
+DENSE_STATES = 200
+"""States up to which a policy's bias is solved for in a dense matrix, which takes less time than to put a sparse one together."""
+EXACT_STATES = 200
+"""States up to which the gain is computed in rationals where floats cannot prove it as closely as asked: a few seconds."""
 
 
 @dataclass(frozen=True)
 class AverageSolution:
-    """gain (S,) midpoint of lower <= g* <= upper; bias (S,) relative values of the policy, up to a constant in each component; actions (S,)."""
+    """gain (S,) midpoint of lower <= g* <= upper; bias (S,) relative values of the policy, up to a constant in each component; actions (S,);
+    certificate and optimal_actions (see `ExactAverage`), once they are known: from `certify`, or where floats alone proved too little."""
 
     gain: Array
     lower: Array
@@ -56,6 +61,8 @@ class AverageSolution:
     stopped: str
     method: str
     mdp: Any = field(repr=False)
+    certificate: Any = field(repr=False, default=None)
+    optimal_actions: Array | None = field(repr=False, default=None)
 
     @property
     def error(self) -> float:
@@ -73,26 +80,30 @@ class AverageSolution:
         return f"AverageSolution({self.gain.size} states, {self.method}, {known})"
 
 
-def solve_average(mdp: MDP, tol: float = 1e-8, *, limit: int = LIMIT, on_limit: str = "raise") -> AverageSolution:
+def solve_average(
+    mdp: MDP, tol: float = 1e-8, *, start: Array | AverageSolution | None = None, limit: int = LIMIT, on_limit: str = "raise"
+) -> AverageSolution:
     """The optimal long-run average reward from every state; the discount of the model plays no part.
 
     tol       |gain - g*| <= tol in every state, proved by the bounds
+    start     relative values (S,) or an earlier solution of a similar model to begin with; never changes what the bounds are worth
     limit     most Bellman sweeps in a component
-    raises    ModelError: bad arguments.  NotConverged: limit or the precision of floats reached first (with bounds that hold)
+    raises    ModelError: bad arguments.  NotConverged: limit or the precision of floats reached first (with bounds that hold); models of up to
+              EXACT_STATES states are then solved in rationals
     source    Puterman (2005), chapters 8 and 9
     """
+    if not isinstance(mdp, MDP):
+        raise ModelError(f"solve_average takes an mdps.MDP; this is a {type(mdp).__name__}")
     if not tol > 0:
         raise ModelError(f"tol is {tol}; it must be a positive number")
-    first = _relative(mdp, tol, min(limit, 50))
-    if first.error <= tol:
-        return first
-    graph = Graph.of_mdp(mdp)
-    component, inside = graph.end_components(np.ones(mdp.num_pairs, dtype=np.bool_))
-    count = int(component.max()) + 1
-    if count == 1 and graph.certain_for_some(component >= 0).all() and bool(inside.all()):
-        found = _relative(mdp, tol, limit)
-    else:
-        found = _multichain(mdp, graph, component, inside, count, tol, limit)
+    if on_limit not in ("raise", "return"):
+        raise ModelError(f"on_limit is {on_limit!r}; it must be 'raise' or 'return'")
+    W = np.asarray(start.bias if isinstance(start, AverageSolution) else start, dtype=np.float64) if start is not None else np.zeros(mdp.num_states)
+    if W.shape != (mdp.num_states,) or not np.all(np.isfinite(W)):
+        raise ModelError(f"start must hold one finite value for each of the {mdp.num_states} states; it has shape {W.shape}")
+    found = _enclosed(mdp, tol, limit, W)
+    if found.stopped == "rounding" and mdp.num_states <= EXACT_STATES:
+        found = _exactly(found, tol)
     if found.error <= tol or on_limit == "return":
         return found
     raise NotConverged(
@@ -102,11 +113,37 @@ def solve_average(mdp: MDP, tol: float = 1e-8, *, limit: int = LIMIT, on_limit: 
     )
 
 
-def _relative(mdp: MDP, tol: float, limit: int) -> AverageSolution:
+def _exactly(found: AverageSolution, tol: float) -> AverageSolution:
+    """The same from the exact optimum, rounded outwards: where floats alone prove less than was asked."""
+    from pgtheory.exact.rigorous import floats_above, floats_below, to_float
+
+    best = solve_average_exactly(found.mdp, found.actions)
+    lower, upper = floats_below(best.gain), floats_above(best.gain)
+    gain = np.clip(to_float(best.gain), lower, upper)
+    error = float(np.max(np.maximum(upper - gain, gain - lower)))
+    stopped, method = "tolerance" if error <= tol else "rounding", f"{found.method}, exact policy iteration"
+    return AverageSolution(
+        gain, lower, upper, to_float(best.bias), best.actions, found.iterations, stopped, method, found.mdp, best.certificate, best.optimal_actions
+    )
+
+
+def _enclosed(mdp: MDP, tol: float, limit: int, start: Array) -> AverageSolution:
+    first = _relative(mdp, tol, min(limit, 50), start)
+    if first.error <= tol:
+        return first
+    graph = Graph.of_mdp(mdp)
+    component, inside = graph.end_components(np.ones(mdp.num_pairs, dtype=np.bool_))
+    count = int(component.max()) + 1
+    if count == 1 and graph.certain_for_some(component >= 0).all() and bool(inside.all()):
+        return _relative(mdp, tol, limit, first.bias)
+    return _multichain(mdp, graph, component, inside, count, tol, limit, start)
+
+
+def _relative(mdp: MDP, tol: float, limit: int, start: Array) -> AverageSolution:
     """Relative value iteration with sweeps of the greedy policy in between; bounds valid in every state of any model."""
     rows = storage(mdp)
     rows.discount = 1.0
-    W, spare = np.zeros(rows.states), np.empty(rows.states)
+    W, spare = start - (start.min() + start.max()) / 2, np.empty(rows.states)
     best_low, best_high, sweeps, stalled = -np.inf, np.inf, 0, 0
     kept, h = rows.best.copy(), W.copy()
     slack, direct = 0.0, False
@@ -161,7 +198,17 @@ def _direct_bias(rows: Compressed | Dense) -> Array | None:
     from scipy.sparse.linalg import MatrixRankWarning, splu
 
     n = rows.states
-    P = csr_array(rows.matrix())
+    P = rows.matrix()
+    if n <= DENSE_STATES:
+        dense = np.zeros((n + 1, n + 1))
+        dense[:n, :n] = np.eye(n) - (P if isinstance(P, np.ndarray) else P.toarray())
+        dense[:n, n], dense[n, 0] = 1.0, 1.0
+        try:
+            h = np.linalg.solve(dense, np.append(rows.paid(), 0.0))[:n]
+        except np.linalg.LinAlgError:
+            return None
+        return h if np.all(np.isfinite(h)) and np.max(np.abs(h)) < 1e12 * (1 + rows.largest) else None
+    P = csr_array(P)
     reference = csr_array((np.ones(1), ([0], [0])), shape=(1, n))
     system = block_array([[eye_array(n) - P, csr_array(np.ones((n, 1)))], [reference, None]]).tocsc()
     try:
@@ -172,7 +219,7 @@ def _direct_bias(rows: Compressed | Dense) -> Array | None:
     return h if np.all(np.isfinite(h)) and np.max(np.abs(h)) < 1e12 * (1 + rows.largest) else None
 
 
-def _multichain(mdp: MDP, graph: Graph, component: Array, inside: Array, count: int, tol: float, limit: int) -> AverageSolution:
+def _multichain(mdp: MDP, graph: Graph, component: Array, inside: Array, count: int, tol: float, limit: int, start: Array) -> AverageSolution:
     """Gain of every maximal end component, then the best component to stay in."""
     low, high = np.empty(count), np.empty(count)
     actions, bias = np.zeros(mdp.num_states, dtype=np.int64), np.zeros(mdp.num_states)
@@ -180,7 +227,7 @@ def _multichain(mdp: MDP, graph: Graph, component: Array, inside: Array, count: 
     for c in range(count):
         states = np.flatnonzero(component == c)
         pairs = np.flatnonzero(inside & (component[graph.owner] == c))
-        part = _relative(_restricted(mdp, states, pairs), tol / 4, limit)
+        part = _relative(_restricted(mdp, states, pairs), tol / 4, limit, start[states])
         low[c], high[c] = part.lower[0], part.upper[0]
         sweeps += part.iterations
         bias[states] = part.bias
@@ -238,16 +285,22 @@ def _restricted(mdp: MDP, states: Array, pairs: Array) -> MDP:
 
 @dataclass(frozen=True)
 class ExactAverage:
-    """gain and bias (S,) of `flint.fmpq`, actions (S,) of one optimal policy; proved by the multichain optimality equations."""
+    """gain and bias (S,) of `flint.fmpq`, actions (S,) of one optimal policy; the certificate holds the multichain optimality inequalities.
+
+    optimal_actions   (S, A) booleans: the actions that keep the gain and attain gain + bias with this bias (others may be as good in the long run)
+    """
 
     gain: Array
     bias: Array
     actions: Array
     iterations: int
+    optimal_actions: Array
+    certificate: Any = field(repr=False, default=None)
+    mdp: Any = field(repr=False, default=None)
 
 
 def solve_average_exactly(mdp: MDP, start: Array | None = None) -> ExactAverage:
-    """The optimal gain in rationals, by multichain policy iteration.
+    """The optimal gain in rationals, by multichain policy iteration, with a certificate that has been checked.
 
     start    (S,) actions to begin with; by default those that `solve_average` finds
     raises   ModelError: bad start
@@ -255,10 +308,12 @@ def solve_average_exactly(mdp: MDP, start: Array | None = None) -> ExactAverage:
     """
     from flint import fmpq
 
+    from pgtheory.exact.certificate import check_certificate
     from pgtheory.exact.rational import ExactRows
+    from pgtheory.exact.undiscounted_certificate import AverageCertificate
 
     rows = ExactRows(mdp.exact)
-    actions = solve_average(mdp, 1e-6, limit=2000, on_limit="return").actions if start is None else np.array(start, dtype=np.int64)
+    actions = _enclosed(mdp, 1e-6, 2000, np.zeros(mdp.num_states)).actions if start is None else np.array(start, dtype=np.int64)
     if actions.shape != (mdp.num_states,) or np.any(actions < 0) or np.any(actions >= np.diff(mdp.first_pair)):
         raise ModelError("start must name one existing action for each state")
     rounds = 0
@@ -283,7 +338,9 @@ def solve_average_exactly(mdp: MDP, start: Array | None = None) -> ExactAverage:
             if changed:
                 break
         if not changed:
-            return ExactAverage(gain, bias, actions, rounds)
+            certificate = AverageCertificate(gain, bias, gain, bias, actions)
+            mask = check_certificate(mdp, certificate)
+            return ExactAverage(gain, bias, actions, rounds, mask, certificate, mdp)
         actions = better
 
 

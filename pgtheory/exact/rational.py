@@ -22,13 +22,15 @@ from pgtheory.exact.certificate import Certificate, check_certificate
 from pgtheory.solution import ExactSolution, NotConverged
 
 Array = np.ndarray
+DUAL_STATES = 200
+"""States up to which the certificate holds the dual solution too, a second proof that costs a second solve."""
 
 
 def solve_exactly(mdp: MDP, start: Array | None = None) -> ExactSolution:
     """V* and all optimal actions of `mdp.exact`, in rationals, with a certificate that has been checked.
 
     start    (S,) actions to begin with; by default those that `solve` finds optimal in floats
-    returns  ExactSolution: values (S,) of `flint.fmpq`, optimal_actions exactly, certificate (Bellman optimality and LP dual)
+    returns  ExactSolution: values (S,) of `flint.fmpq`, optimal_actions exactly, certificate (Bellman optimality; up to DUAL_STATES the LP dual too)
     raises   ModelError: the model is no MDP
     source   Puterman (2005), section 6.4.  Cost: one exact solve of S equations a round; hundreds of states, thousands if sparse and nearly acyclic
     """
@@ -46,7 +48,7 @@ def solve_exactly(mdp: MDP, start: Array | None = None) -> ExactSolution:
         if better is None:
             break
         actions = better
-    certificate = Certificate(values, actions, rows.occupancy(actions))
+    certificate = Certificate(values, actions, rows.occupancy(actions) if mdp.num_states <= DUAL_STATES else None)
     mask = check_certificate(mdp, certificate)
     return ExactSolution(values, mask.argmax(axis=1), mask, certificate, mdp, rounds)
 
@@ -63,9 +65,11 @@ def _float_policy(mdp: MDP) -> Array:
 class ExactRows:
     """The rows of an exact model as lists of (successor, fmpq), with solves and improvements in integers."""
 
-    def __init__(self, model: MDP) -> None:
+    def __init__(self, model: MDP, discount: Any = None) -> None:
+        from mdps.rational import rational
+
         choices = model.choices
-        self.model, self.first, self.discount = model, model.first_pair, model.discount
+        self.model, self.first, self.discount = model, model.first_pair, model.discount if discount is None else rational(discount)
         self.rewards = model.pair_rewards.tolist()
         if isinstance(choices, SparseRows):
             spans = list(zip(choices.indptr[:-1].tolist(), choices.indptr[1:].tolist(), strict=True))
@@ -97,8 +101,8 @@ class ExactRows:
         out[pairs] = visits
         return out
 
-    def gains(self, values: Array) -> tuple[list[Any], list[Any]]:
-        """(n, d) with Q - V(s) = n / d for every pair, d > 0: integers, not reduced, which is what makes them cheap."""
+    def gains(self, values: Array) -> tuple[list[Any], list[Any], Any]:
+        """(n, d, c) with Q - V(s) = n / (d c) for every pair, d, c > 0: integers, not reduced, which is what makes them cheap."""
         numerators, common = _over_common_denominator(values.tolist())
         g, h = self.discount.p, self.discount.q
         above, below = [], []
@@ -109,11 +113,11 @@ class ExactRows:
             fixed = scale * h * (paid.p * common - paid.q * numerators[self._state[k]])
             above.append(fixed + g * paid.q * total)
             below.append(scale * h * paid.q)
-        return above, below
+        return above, below, common
 
     def improve(self, values: Array, actions: Array) -> Array | None:
         """The actions with every state switched to its best where some action is strictly better; None where none is."""
-        above, below = self.gains(values)
+        above, below, _ = self.gains(values)
         better, changed = actions.copy(), False
         for s in range(len(actions)):
             top, over, choice = 0, 1, -1
@@ -216,7 +220,7 @@ def exact_transient(mdp: MDP, small: Any, best: Array, sinks: Array, sign: int, 
     rows, rounds)."""
     from flint import fmpq
 
-    from mdps.rational import rational, simplest_array
+    from mdps.rational import meant_array, rational
 
     model = mdp.exact
     full = ExactRows(model)
@@ -224,7 +228,7 @@ def exact_transient(mdp: MDP, small: Any, best: Array, sinks: Array, sign: int, 
     if rewards is not None:
         given = np.asarray(rewards)
         given = given if given.shape == own.shape else given[mdp.action_mask]
-        own = given if given.dtype == object else simplest_array(given)
+        own = given if given.dtype == object else meant_array(given)
     rows, paid = [], []
     for pair in small.pairs.tolist():
         successors, weights = full.rows[pair]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULES = ("direct", "softmax")
+_MODULES = ("direct", "escort", "softmax")
 __all__ = list(_MODULES)
 
 

@@ -90,7 +90,10 @@ def test_a_spent_budget_has_bounds_that_hold():
     rng = np.random.default_rng(3)
     rows = 0.9999 * np.eye(6)[:, None, :] + 0.0001 * rng.dirichlet(np.ones(6), (6, 2))
     with pytest.raises(NotConverged) as caught:
-        solve_average(MDP(rows, rng.random((6, 2)), 0.5), 1e-15)
+        solve_average(MDP(rows, rng.random((6, 2)), 0.5), 1e-15, limit=3)
     assert np.all(caught.value.solution.lower <= caught.value.solution.upper)
+    assert caught.value.solution.stopped == "limit"
+    finest = solve_average(MDP(rows, rng.random((6, 2)), 0.5), 1e-15)
+    assert finest.error <= 1e-15, "what floats alone cannot prove is computed in rationals"
     with pytest.raises(ModelError, match="tol"):
         solve_average(MDP(rows, rng.random((6, 2)), 0.5), 0)

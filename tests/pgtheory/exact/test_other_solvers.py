@@ -123,7 +123,7 @@ def test_stages_may_differ_and_terminal_values_count():
     np.testing.assert_array_equal(found.actions[0], [0, 0])
     assert found.values[0][0] == 6.0
     assert solve_finite_horizon([early, late], terminal=[0.0, 1.0], discount="1/2").values[0][0] == 0.5 * 5.5
-    for arguments in ({"models": early}, {"models": early, "horizon": -1}, {"models": [early], "horizon": 2}, {"models": []}):
+    for arguments in ({"problem": early}, {"problem": early, "horizon": -1}, {"problem": [early], "horizon": 2}, {"problem": []}):
         with pytest.raises(ModelError):
             solve_finite_horizon(**arguments)
     with pytest.raises(ModelError, match="terminal"):
