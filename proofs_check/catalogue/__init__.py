@@ -12,6 +12,7 @@ from mdps.errors import ModelError, nearest
 
 if TYPE_CHECKING:
     from proofs_check.claim import Claim
+    from proofs_check.statistics.claims import SampledClaim
 
 MODULES = (
     "gradient_theorem",
@@ -27,7 +28,9 @@ MODULES = (
     "mirror_descent",
     "operators",
     "structured",
+    "estimators",
     "sampled",
+    "conjectures",
 )
 INDEX = pathlib.Path(__file__).with_name("index.json")
 
@@ -47,9 +50,23 @@ def claims() -> dict[str, Claim]:
     return found
 
 
-def get_claim(identifier: str) -> Claim:
-    """The claim of that id; raises ModelError naming the nearest ones."""
-    known = claims()
+@functools.cache
+def sampled_claims() -> dict[str, SampledClaim]:
+    """The claims about expectations and probabilities of sampled quantities, by id: judged statistically, by an engine of their own."""
+    from proofs_check.statistics.claims import SampledClaim
+
+    found = vars(importlib.import_module("proofs_check.catalogue.sampled")).values()
+    return {value.id: value for value in found if isinstance(value, SampledClaim)}
+
+
+def all_claims() -> dict[str, Any]:
+    """The exact claims, then the sampled ones."""
+    return {**claims(), **sampled_claims()}
+
+
+def get_claim(identifier: str) -> Any:
+    """The claim of that id, exact or sampled; raises ModelError naming the nearest ones."""
+    known = all_claims()
     if identifier not in known:
         raise ModelError(f"unknown claim {identifier!r}.{nearest(identifier, list(known))} `pgtheory claims` lists all")
     return known[identifier]
@@ -72,5 +89,5 @@ def build_index() -> list[dict[str, Any]]:
             "forms": [form.name for form in claim.forms],
             "controls": [control.name for control in claim.controls],
         }
-        for claim in claims().values()
+        for claim in all_claims().values()
     ]

@@ -14,13 +14,16 @@ import sympy
 from mdps.errors import ModelError, nearest
 from proofs_check.claim import Claim
 from proofs_check.engine.measure import ROLES
+from proofs_check.statistics.claims import SampledClaim
 
 
-def resolve(targets: Iterable[Any] | Any | None) -> list[tuple[Claim, str | None]]:
-    """Claims with the form that was asked for (None: all)."""
-    from proofs_check.catalogue import claims, get_claim
+def resolve(targets: Iterable[Any] | Any | None, sampled: bool = False) -> list[tuple[Any, str | None]]:
+    """Claims with the form that was asked for (None: all); `sampled` ones among them only where that is said.
 
-    known = claims()
+    raises  ModelError: an unknown name, nothing named, or a sampled claim where only exact ones can be judged"""
+    from proofs_check.catalogue import all_claims, claims, get_claim
+
+    known = all_claims() if sampled else claims()
     if targets is None:
         return [(claim, None) for claim in known.values()]
     if isinstance(targets, str | Claim | pathlib.Path):
@@ -30,22 +33,30 @@ def resolve(targets: Iterable[Any] | Any | None) -> list[tuple[Claim, str | None
     for target in targets:
         if isinstance(target, Claim):
             out.append((target, None))
+        elif isinstance(target, SampledClaim):
+            out.append((_if(sampled, target), None))
         elif isinstance(target, pathlib.Path) or str(target).endswith(".py"):
-            out.extend((claim, None) for claim in claims_of_file(pathlib.Path(target)))
+            out.extend((_if(sampled, claim), None) for claim in claims_of_file(pathlib.Path(target)))
         elif target in families:
             out.extend((claim, None) for claim in known.values() if claim.family == target)
         else:
             identifier, _, form = str(target).partition(":")
-            if identifier not in known:
+            if identifier not in all_claims():
                 near = nearest(identifier, [*known, *families])
                 raise ModelError(f"unknown claim or family {identifier!r}.{near} `pgtheory claims` lists all")
-            out.append((get_claim(identifier), form or None))
+            out.append((_if(sampled, get_claim(identifier)), form or None))
     if not out:
         raise ModelError("nothing to verify: no claim was named")
     return out
 
 
-def claims_of_file(path: pathlib.Path) -> list[Claim]:
+def _if(sampled: bool, claim: Any) -> Any:
+    if isinstance(claim, SampledClaim) and not sampled:
+        raise ModelError(f"{claim.id} is about a sampled quantity: `pgtheory verify {claim.id}` judges it, on its own instances and as it is written")
+    return claim
+
+
+def claims_of_file(path: pathlib.Path) -> list[Any]:
     """The `Claim` objects that a Python file defines; raises ModelError where there is no such file or none in it."""
     if not path.exists():
         raise ModelError(f"no file {path}")
@@ -62,7 +73,7 @@ def claims_of_file(path: pathlib.Path) -> list[Claim]:
     except Exception as error:
         line = getattr(error, "lineno", None) or _line_in(error, path)
         raise ModelError(f"{path}{f', line {line}' if line else ''}: {type(error).__name__}: {error}") from error
-    found = [value for value in vars(module).values() if isinstance(value, Claim)]
+    found = [value for value in vars(module).values() if isinstance(value, Claim | SampledClaim)]
     if not found:
         raise ModelError(f"{path} defines no Claim; write `claim = Claim(id=..., ...)`")
     return found
@@ -76,7 +87,11 @@ def _line_in(error: BaseException, path: pathlib.Path) -> int | None:
     return lines[-1] if lines else None
 
 
-def changed(claim: Claim, form: str | None, bound: str | None, settings: dict[str, Any] | None, method: Any) -> Claim:
+def changed(claim: Any, form: str | None, bound: str | None, settings: dict[str, Any] | None, method: Any) -> Any:
+    """The claim with another bound, other settings or another method, or reduced to one form: without its controls then."""
+    if isinstance(claim, SampledClaim):
+        _if(bound is None and not settings and method is None, claim)
+        return claim if form is None else dataclasses.replace(claim, forms=(claim.form(form),), negative_controls=())
     if isinstance(method, type) and hasattr(method, "run_arrays"):  # one of ours: its fields are the claim's settings
         roles = {role: name for name, role in ROLES.items()}
         method = method(**{field.name: sympy.Symbol(roles[field.name]) for field in dataclasses.fields(method) if field.name in roles})

@@ -9,12 +9,15 @@ For each form, statement or control alike:
     compose     the chain of lemmas, symbolically (`proofs_check.composition`), with each link's slack (`proofs_check.slack`)
     certify     small exact instances, every step up to a horizon
 
+Statements about expectations and probabilities of sampled quantities go to `proofs_check.statistics.examination` instead.
+
 A control stops at its refutation.  Evidence is kept in the store under a key made of the form's content, the compiled sources, the budget and
 the seed: an unchanged form is not verified again, and a killed run resumes at the first form that is missing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -22,15 +25,16 @@ import os
 import pathlib
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any
 
 from proofs_check import verdict as v
-from proofs_check.claim import Case, Claim
+from proofs_check.claim import Claim
 from proofs_check.engine import budget as budgets
+from proofs_check.engine import schedule
 from proofs_check.engine.budget import Budget
-from proofs_check.engine.examination import verify_case, version_name
+from proofs_check.engine.examination import version_name
 from proofs_check.engine.targets import changed, resolve
+from proofs_check.statistics.claims import SampledCase
 
 
 def verify(
@@ -39,6 +43,7 @@ def verify(
     budget: str = "quick",
     seed: int = 0,
     jobs: int | None = None,
+    scheduler: str | None = None,
     bound: str | None = None,
     settings: dict[str, Any] | None = None,
     instance: Any = None,
@@ -51,7 +56,9 @@ def verify(
     """Verifies claims and returns all verdicts with their evidence.
 
     targets    claim ids, "id:form", families, paths of claim files, or `Claim` objects; all of the catalogue if left out
-    budget     "quick", "standard" or "deep"
+    budget     "quick" (which the forms that are not known yet share, `engine.budget`), "standard" or "deep"
+    jobs       worker processes on this machine;  scheduler  "tcp://host:port" of a Dask scheduler whose workers do the work instead.  Neither
+               changes a figure; only claims of the catalogue leave this process, one's own are verified here
     bound      another right side for the first form (or the one named in "id:form"), as text: its controls are left out,
                and runs are at least as long as the standard budget's
     settings   {name: expression}: other settings, such as {"eta": "1/10"}
@@ -61,7 +68,7 @@ def verify(
     raises     ModelError: unknown claim, form, budget or quantity
     """
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    chosen = [changed(claim, form, bound, settings, method) for claim, form in resolve(targets)]
+    chosen = [changed(claim, form, bound, settings, method) for claim, form in resolve(targets, sampled=instance is None and method is None)]
     budget_of = budgets.budget(budget) if bound is None else budgets.for_another_bound(budgets.budget(budget))
     model = _model(instance)
     jobs_list = []
@@ -69,7 +76,7 @@ def verify(
         for case in claim.cases():
             if case.kind == "statement" or (controls and model is None and method is None):
                 jobs_list.append(case)
-    verdicts = _run_all(jobs_list, budget_of, seed, jobs, model, store, fresh, progress)
+    verdicts = _run_all(jobs_list, budget_of, seed, jobs, scheduler, model, store, fresh, progress)
     out = []
     for claim in chosen:
         mine = [verdicts[(case.claim, case.name, case.digest())] for case in claim.cases() if (case.claim, case.name, case.digest()) in verdicts]
@@ -102,88 +109,95 @@ def _model(instance: Any) -> Any:
 
 
 def _run_all(
-    cases: list[Case], budget: Budget, seed: int, jobs: int | None, model: Any, store: Any, fresh: bool, progress: Any
+    cases: list[Any], budget: Budget, seed: int, jobs: int | None, scheduler: str | None, model: Any, store: Any, fresh: bool, progress: Any
 ) -> dict[tuple[str, str, str], v.FormVerdict]:
     """Verdicts by (claim, form, digest), from the store where they are known."""
     if progress is not None:
         progress.start(len(cases))
     out: dict[tuple[str, str, str], v.FormVerdict] = {}
-    missing: list[Case] = []
+    ladder, missing = budgets.rungs(budget), list[Any]()
+    enough = ladder[: budgets.rung(budget, len(cases)) + 1]
     for case in cases:
-        known = None if store is None or fresh else store.get(_key(case, budget, seed, model))
+        known = None if store is None or fresh else _known(store, case, enough, seed, model)
         if known is not None:
-            _record(out, case, v.form_verdict(known), progress)
+            _record(out, case, known, progress)
         else:
             missing.append(case)
+    chosen = ladder[_planned(cases, len(missing), budget, seed, model, None if fresh else store)]
 
-    def keep(case: Case, result: v.FormVerdict) -> None:
+    def keep(case: Any, result: v.FormVerdict, asked: Budget) -> None:
         if store is not None:
-            store.put(_key(case, budget, seed, model), case.claim, case.name, v.as_dict(result))
+            store.put(_key(case, asked, seed, model), case.claim, case.name, v.as_dict(result))
         _record(out, case, result, progress)
 
+    missing.sort(key=_cost)  # stable, cheap ones first
     workers = min(jobs if jobs is not None else min(2, os.cpu_count() or 1), len(missing))
-    portable = [case for case in missing if _portable(case)] if workers > 1 and len(missing) > 3 else []
-    local = [case for case in missing if case not in portable]
-    if portable:
-        import multiprocessing
-
-        others = multiprocessing.active_children()
-        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts_to_the_parent)
-        try:
-            rest = (budget.name, seed, model)
-            futures = {pool.submit(_verify_job, case.claim, case.kind, case.name, case.canonical(), *rest): case for case in portable}
-            for future in as_completed(futures):
-                keep(futures[future], future.result())
-        except BaseException:  # an interrupt above all: what is finished is in the store, what runs is not waited for
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                if worker not in others:
-                    worker.terminate()
-            raise
-        pool.shutdown()
-    for case in local:
-        keep(case, verify_case(case, budget, seed, model, progress))
+    elsewhere = scheduler is not None or (workers > 1 and len(missing) > 3)
+    sent = [case for case in missing if schedule.portable(case)] if elsewhere else []
+    here = [case for case in missing if case not in sent]
+    if sent:
+        tasks = [schedule.job_of(case, chosen, seed, model) for case in sent]
+        results = schedule.in_processes(tasks, workers) if scheduler is None else schedule.on_cluster(tasks, scheduler)
+        with contextlib.closing(results):
+            for k, result in results:
+                keep(sent[k], result, chosen)
+    for case in here:
+        known = None if store is None or fresh else _known(store, case, enough, seed, model)  # another process may have been faster
+        if known is not None:
+            _record(out, case, known, progress)
+        else:
+            keep(case, schedule.examine(case, chosen, seed, model, progress), chosen)
     return out
 
 
-def _record(out: dict[Any, v.FormVerdict], case: Case, result: v.FormVerdict, progress: Any) -> None:
+def _known(store: Any, case: Any, enough: list[Budget], seed: int, model: Any) -> v.FormVerdict | None:
+    """The verdict in the store from the richest of the budgets that would do."""
+    for budget in enough:
+        known = store.get(_key(case, budget, seed, model))
+        if known is not None:
+            return v.form_verdict(known)
+    return None
+
+
+def _planned(cases: list[Any], missing: int, budget: Budget, seed: int, model: Any, store: Any) -> int:
+    """The rung for the forms that are missing.  A poorer one is noted in the store under all that was asked for, so that a run that was killed
+    goes on as it began, although fewer forms are missing then."""
+    rung = budgets.rung(budget, missing)
+    if store is None or len(budgets.rungs(budget)) == 1:
+        return rung
+    asked = " ".join(_key(case, budget, seed, model) for case in cases)
+    key = hashlib.sha256(f"plan {asked}".encode()).hexdigest()[:32]
+    plan = store.get(key)
+    if plan is not None:
+        return int(plan["rung"])
+    if rung > 0:
+        store.put(key, "", "plan", {"rung": rung, "forms": missing})
+    return rung
+
+
+def _cost(case: Any) -> tuple[int, int]:
+    """What a form costs, roughly: none of a run's steps, few, many; controls stop early."""
+    if isinstance(case, SampledCase):
+        return 1, 0
+    run = 0 if case.process is None else 2 if case.horizon is None else 1
+    return run + bool(case.boxes) + bool(case.symbolic), int(case.kind == "statement")
+
+
+def _record(out: dict[Any, v.FormVerdict], case: Any, result: v.FormVerdict, progress: Any) -> None:
     out[(case.claim, case.name, case.digest())] = result
     if progress is not None:
         progress.done(result)
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    """In a worker: Ctrl-C reaches every process of the terminal, and only the first one has to answer it."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _portable(case: Case) -> bool:
-    """Whether a worker process can find the same case in its own catalogue (a changed or user-written one it cannot)."""
-    from proofs_check.catalogue import claims
-
-    known = claims().get(case.claim)
-    return known is not None and any(c.name == case.name and c.kind == case.kind and c.canonical() == case.canonical() for c in known.cases())
-
-
-def _verify_job(claim: str, kind: str, name: str, content: str, budget: str, seed: int, model: Any) -> v.FormVerdict:
-    """One form, in a worker process."""
-    from proofs_check.catalogue import get_claim
-
-    case = next(c for c in get_claim(claim).cases() if c.name == name and c.kind == kind and c.canonical() == content)
-    return verify_case(case, budgets.budget(budget), seed, model)
-
-
-def _key(case: Case, budget: Budget, seed: int, model: Any) -> str:
+def _key(case: Any, budget: Budget, seed: int, model: Any) -> str:
     at = model.digest() if model is not None else ""
     return hashlib.sha256(f"{case.digest()} {budget} {seed} {at}".encode()).hexdigest()[:32]
 
 
-def _claim_verdict(claim: Claim, results: list[v.FormVerdict], not_met: list[str]) -> v.ClaimVerdict:
+def _claim_verdict(claim: Any, results: list[v.FormVerdict], not_met: list[str]) -> v.ClaimVerdict:
     assumptions: dict[str, dict[str, str]] = {}
     for form in claim.forms:
-        for a in claim.case(form).domain.assumptions():
+        for a in claim.case(form).domain.assumptions() if isinstance(claim, Claim) else ():
             assumptions.setdefault(a.name, {"name": a.name, "text": a.text, "latex": a.latex})
     return v.ClaimVerdict(
         id=claim.id,
@@ -204,8 +218,8 @@ def _command(targets: Any, budget: str, seed: int, bound: str | None, settings: 
     """The command line that repeats the run."""
     import shlex
 
-    listed = [targets] if isinstance(targets, str | Claim | pathlib.Path) else list(targets or [])
-    names = [str(t.id if isinstance(t, Claim) else t) for t in listed]
+    listed = [targets] if targets is not None and (isinstance(targets, str | pathlib.Path) or hasattr(targets, "id")) else list(targets or [])
+    names = [str(getattr(t, "id", t)) for t in listed]
     parts = ["pgtheory", "verify", *names, "--budget", budget, "--seed", str(seed)]
     parts += ["--bound", bound] if bound else []
     for name, rule in (settings or {}).items():

@@ -43,7 +43,9 @@ _REGISTRY: dict[str, Quantity] = {}
 
 def define(name: str, latex: str, varies: str, entries: str = "number", history: bool = False) -> Callable[..., Any]:
     def register(code: Callable[[Context], Array]) -> Callable[[Context], Array]:
-        _REGISTRY[name] = Quantity(name, latex, " ".join((code.__doc__ or "").split()).removesuffix("."), code, varies, entries, history)
+        meaning = " ".join((code.__doc__ or "").split()).removesuffix(".")
+        _unused(name, meaning)
+        _REGISTRY[name] = Quantity(name, latex, meaning, code, varies, entries, history)
         return code
 
     return register
@@ -77,7 +79,14 @@ def running(combine: Callable[[Any, Any], Any], values: Array) -> Array:
     return out
 
 
+def _unused(name: str, meaning: str) -> None:
+    if name in _REGISTRY and _REGISTRY[name].meaning != meaning:  # the same again is a file that was read again
+        raise expression.ExpressionError(f"there is a quantity {name!r} already: {_REGISTRY[name].meaning}")
+
+
 def define_setting(name: str, latex: str, meaning: str) -> None:
+    """A number that the method or the claim is given; raises ExpressionError where the name is taken."""
+    _unused(name, meaning)
     _REGISTRY[name] = Quantity(name, latex, meaning, lambda c: per_instance(given(c, name)), "instance")
 
 

@@ -16,7 +16,7 @@ Array = np.ndarray
 
 define_setting("samples", "n", "number of independent samples of each distribution")
 define_setting("pulls", "t", "number of pulls of a bandit")
-define_setting("radius", r"\epsilon", "radius of a ball in 1-norm")
+define_setting("distance", r"\epsilon", "a distance of distributions in 1-norm")
 
 
 @define("arm_gap", r"\Delta", "instance")

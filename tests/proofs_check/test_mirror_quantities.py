@@ -172,7 +172,6 @@ REFERENCE = {
     "soft_potential_0": lambda: potential(ONE, TAU / (1 - FRACTION * G)),
     "soft_potential_fixed": lambda: potential(ONE, TAU / (1 - G)),
     "soft_potential_fixed_0": lambda: potential(ONE, TAU / (1 - G)),
-    "soft_gap_stationary": lambda: potential(ONE, 0),
     "soft_gap_stationary_0": lambda: potential(ONE, 0),
     "log_linear_mean_gap": lambda: log_linear()[0],
     "log_linear_mean_error": lambda: log_linear()[1],
