@@ -191,8 +191,8 @@ def run_large(
                 progress(t, rows[-1][3], rows[-1][4])
         if t < times[-1]:
             params, policy = update(params, policy, values, ahead, evaluator, *settings)
-    t, lower, upper, gap_lower, gap_upper, products, seconds = (np.array(column) for column in zip(*rows, strict=True))
-    return LargeTrajectory(mdp, method, t, lower, upper, gap_lower, gap_upper, products, seconds, policy, values)
+    t_of, lower_of, upper_of, near, far, products, seconds = (np.array(column) for column in zip(*rows, strict=True))
+    return LargeTrajectory(mdp, method, t_of, lower_of, upper_of, near, far, products, seconds, policy, values)
 
 
 def _step_of(method: Any, mdp: MDP) -> tuple[Callable[..., tuple[Array, Array]], Callable[[Array], Array]]:

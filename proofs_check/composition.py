@@ -163,11 +163,11 @@ def compose(claim: object, form: str | None = None) -> Composition:
     """Carries out the chain of a claim's form (the first that has one by default); raises CompositionError where it does not give the theorem."""
     from proofs_check.catalogue import get_claim
 
-    chosen = get_claim(claim) if isinstance(claim, str) else claim
-    if not chosen.chain:  # type: ignore[attr-defined]
-        raise CompositionError(f"{chosen.id} has no chain")  # type: ignore[attr-defined]
-    name = form or next(iter(chosen.chain))  # type: ignore[attr-defined]
-    return compose_case(chosen.case(chosen.form(name)))  # type: ignore[attr-defined]
+    chosen: Any = get_claim(claim) if isinstance(claim, str) else claim
+    if not chosen.chain:
+        raise CompositionError(f"{chosen.id} has no chain")
+    name = form or next(iter(chosen.chain))
+    return compose_case(chosen.case(chosen.form(name)))
 
 
 def compose_case(case: Case) -> Composition:

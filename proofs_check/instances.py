@@ -209,9 +209,11 @@ def settings_choices(case: Case, model: MDP) -> list[dict[str, Any]]:
         for k, (name, rule) in enumerate(free):
             if isinstance(rule, tuple):
                 chosen[name] = rational(rule[(which + k) % len(rule)])
+                names[name] = fraction(chosen[name])  # a later range may depend on it
                 continue
             low, high = (evaluate(parse(end) if isinstance(end, str) else parse(str(end)), names, Fraction) for end in (rule.low, rule.high))
             middle = Fraction((float(low) * float(high)) ** 0.5).limit_denominator(1000) if low > 0 else (low + high) / 2
             chosen[name] = rational((low, high, min(max(middle, low), high))[(which + k) % 3])
+            names[name] = fraction(chosen[name])
         out.append(chosen)
     return out

@@ -2,8 +2,10 @@
 
 proved      the symbolic derivation was checked for all instances of the class that `scope` names
 certified   rational or ball arithmetic confirmed it on each of `certified` instances, and the search found nothing against it
-supported   float64 with a stated tolerance over `instances` instances up to step `horizon`
-refuted     `counterexample` violates it, confirmed in rational or ball arithmetic
+supported   float64 with a stated tolerance over `instances` instances up to step `horizon`; or, where something is sampled, not refuted by a test
+            whose level and power `statistics` states
+refuted     `counterexample` violates it, confirmed in rational or ball arithmetic; where something is sampled, at the level stated
+surviving   a conjecture that the same work found nothing against; nobody has proved it, and it is not said to hold
 vacuous     holds, but the bound never fell below the trivial one
 undecided   no evidence either way, or numerically unreliable evidence: `evidence` says why
 """
@@ -13,8 +15,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-PROVED, CERTIFIED, SUPPORTED, REFUTED, VACUOUS, UNDECIDED = "proved", "certified", "supported", "refuted", "vacuous", "undecided"
-VERDICTS = (PROVED, CERTIFIED, SUPPORTED, VACUOUS, UNDECIDED, REFUTED)
+PROVED, CERTIFIED, SUPPORTED, SURVIVING = "proved", "certified", "supported", "surviving"
+REFUTED, VACUOUS, UNDECIDED = "refuted", "vacuous", "undecided"
+VERDICTS = (PROVED, CERTIFIED, SUPPORTED, SURVIVING, VACUOUS, UNDECIDED, REFUTED)
 HOLDS = (PROVED, CERTIFIED, SUPPORTED)
 
 
@@ -39,6 +42,7 @@ class FormVerdict:
     curve: dict[str, Any] | None = None
     slack: dict[str, Any] | None = None  # the chain of lemmas: what composing them gives, and each link's factor on the worst instance
     counterexample: dict[str, Any] | None = None
+    statistics: dict[str, Any] | None = None  # of a statement about something sampled: levels, replications, what would have been seen, intervals
     because: str = ""
     applies: bool = True  # with --instance: whether the model meets the assumptions; if not, nothing was run
     seconds: float = 0.0
@@ -69,8 +73,8 @@ class ClaimVerdict:
 
     @property
     def verdict(self) -> str:
-        """The weakest verdict among the forms that apply: refuted, undecided, vacuous, supported, certified, proved."""
-        order = (REFUTED, UNDECIDED, VACUOUS, SUPPORTED, CERTIFIED, PROVED)
+        """The weakest verdict among the forms that apply: refuted, undecided, vacuous, surviving, supported, certified, proved."""
+        order = (REFUTED, UNDECIDED, VACUOUS, SURVIVING, SUPPORTED, CERTIFIED, PROVED)
         return min((form.verdict for form in self.forms if form.applies), key=order.index, default=UNDECIDED)
 
     @property

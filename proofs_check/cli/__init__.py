@@ -88,6 +88,13 @@ class Bench(StrEnum):
     solvers = "solvers"
 
 
+class Direction(StrEnum):
+    """Which policy."""
+
+    max = "max"
+    min = "min"
+
+
 class SolveMethod(StrEnum):
     """Ways to solve a model."""
 
@@ -95,6 +102,10 @@ class SolveMethod(StrEnum):
     policy = "policy"
     value = "value"
     modified = "modified"
+    gauss_seidel = "gauss-seidel"
+    krylov = "krylov"
+    anderson = "anderson"
+    linear = "linear"
 
 
 def _known_ids(incomplete: str) -> list[str]:
@@ -123,7 +134,8 @@ def verify(
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=EXPR", help="Another value for a setting: eta=1/5.")] = None,
     instance: Annotated[str | None, typer.Option(metavar="MODEL", help="On this model only: a zoo instance, gym:ID, or a file.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same figures, with any number of jobs.")] = 0,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Workers; all cores if left out.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; all cores if left out.")] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, tcp://host:port, whose workers do the work.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where run.json and the report go; runs/<time> if left out.")] = None,
     as_json: Json = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Verify again what the store already holds.")] = False,
@@ -134,7 +146,7 @@ def verify(
     from proofs_check.cli.verification import Request, verify_and_report
 
     request = Request(
-        tuple(targets or ()), budget.value, bound, tuple(settings or ()), instance, seed, jobs, out, as_json, fresh, store, not no_report
+        tuple(targets or ()), budget.value, bound, tuple(settings or ()), instance, seed, jobs, scheduler, out, as_json, fresh, store, not no_report
     )
     raise typer.Exit(verify_and_report(request))
 
@@ -146,7 +158,8 @@ def mutate(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every claim of the catalogue.")] = False,
     budget: Annotated[Budget, typer.Option(help="How hard to search.")] = Budget.quick,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same figures.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same figures, with any number of jobs.")] = 0,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one for each core if left out.")] = None,
     as_json: Json = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Judge again what the store already holds.")] = False,
     store: Annotated[Path | None, typer.Option(metavar="FILE", help="The evidence store; runs/evidence.sqlite if left out.")] = None,
@@ -157,7 +170,9 @@ def mutate(
     Status 1 if one survives that is neither implied nor known to be true."""
     from proofs_check.cli.mutation import mutate_and_print
 
-    status = mutate_and_print(targets or [], everything, budget=budget.value, seed=seed, as_json=as_json, fresh=fresh, store=store, all_rows=verbose)
+    status = mutate_and_print(
+        targets or [], everything, budget=budget.value, seed=seed, jobs=jobs, as_json=as_json, fresh=fresh, store=store, all_rows=verbose
+    )
     raise typer.Exit(status)
 
 
@@ -244,13 +259,19 @@ def solve(
     exact: Annotated[bool, typer.Option("--exact", help="In rationals, with a checked certificate of optimality.")] = False,
     method: Annotated[SolveMethod, typer.Option(help="How to solve it in floats.")] = SolveMethod.auto,
     tolerance: Annotated[float, typer.Option("--tol", help="How far from V* the values may be, proved.")] = 1e-8,
+    average: Annotated[bool, typer.Option("--average", help="The long-run average reward instead of the discounted one.")] = False,
+    reach: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="The probability of reaching LABEL, for a model checker's .tra and .lab.")
+    ] = None,
+    direction: Annotated[Direction, typer.Option(help="The largest or the smallest probability.")] = Direction.max,
     as_json: Json = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write values and policy to .json, .csv or .npz.")] = None,
 ) -> None:
     """Solve a model, with proved bounds."""
     from proofs_check.cli.models import solve_model
 
-    raise typer.Exit(solve_model(model, discount, exact=exact, method=method.value, tolerance=tolerance, as_json=as_json, out=out))
+    asked: dict[str, Any] = {"average": average, "reach": reach, "direction": direction.value}
+    raise typer.Exit(solve_model(model, discount, exact=exact, method=method.value, tolerance=tolerance, as_json=as_json, out=out, **asked))
 
 
 @app.command()

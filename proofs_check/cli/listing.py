@@ -98,6 +98,12 @@ def rebuild() -> None:
 
 def _form(claim: Any, form: Any) -> dict[str, Any]:
     case = claim.case(form)
+    if hasattr(case.statement, "sampler"):
+        sampler, places = case.statement.sampler, [at.text() for at in case.instances]
+        return {
+            "name": form.name, "statement": case.statement.text(), "latex": case.statement.latex(), "assumes": f"on {'; '.join(places)}",
+            "method": f"{sampler.name}: {sampler.meaning}", "settings": "", "because": case.because, "departs": form.departs,
+        }  # fmt: skip
     settings = [f"{name} in [{rule.low}, {rule.high}]" if hasattr(rule, "low") else f"{name} = {rule}" for name, rule in case.settings.items()]
     assumptions = [assumption.text for assumption in case.domain.assumptions()]
     where = [f"{a} < {b}" for a, b in case.where]

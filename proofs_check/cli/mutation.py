@@ -14,43 +14,66 @@ from proofs_check.store import DEFAULT_PATH, Store
 
 
 def mutate_and_print(
-    targets: Sequence[str], everything: bool, *, budget: str, seed: int, as_json: bool, fresh: bool, store: Path | None, all_rows: bool
-) -> int:
-    """Prints the table of mutants; 1 where one survived without a known reason."""
-    from proofs_check.engine.mutate import mutate
+    targets: Sequence[str], everything: bool, *, budget: str, seed: int, as_json: bool, fresh: bool, store: Path | None, all_rows: bool,
+    jobs: int | None = None,
+) -> int:  # fmt: skip
+    """Prints the table of mutants; 1 where one survived that is not listed."""
+    from proofs_check.engine.mutate import as_dict, mutate
 
     _one_or_all(targets, everything, "mutate")
     progress = Progress()
     with Store(store or DEFAULT_PATH) as evidence:
         try:
-            done = mutate(list(targets) or None, budget=budget, seed=seed, store=evidence, fresh=fresh, progress=progress)
+            done = mutate(list(targets) or None, budget=budget, seed=seed, jobs=jobs, store=evidence, fresh=fresh, progress=progress)
+        except KeyboardInterrupt:
+            progress.stop()
+            say(f"interrupted: {len(progress.finished):,} of {progress.total:,} mutants are judged and kept; the same command goes on with the rest")
+            return 130
         finally:
             progress.stop()
-    left = [(one, mutant) for one in done for mutant in one.unexplained]
+    left = sum(len(one.unexplained) for one in done)
     if as_json:
-        print_json([dataclasses.asdict(one) for one in done])
+        print_json([as_dict(one) for one in done])
         return 1 if left else 0
     for one in done:
         line(f"{_form(one)}    {one.statement}")
-        counts = f"{one.count('refuted')} refuted, {one.count('implied')} implied, {one.count('survived')} survived"
-        line(f"  {len(one.mutants)} mutants: {counts}{f'; {one.same} more say the same as these' if one.same else ''}")
-        rows = [(m.status, m.name, _because(m)) for m in one.mutants if all_rows or m.status == "survived"]
+        line(f"  {len(one.mutants)} mutants: {_counts([one])}{f'; {one.same} more say the same as these' if one.same else ''}")
+        rows = [(m.category, m.name, because(m)) for m in one.mutants if all_rows or m.status == "survived"]
         if rows:
             table(("  verdict", "mutant", "evidence"), [(f"  {a}", b, c) for a, b, c in rows], fold=2)
-    total = sum(len(one.mutants) for one in done)
-    refuted, implied = (sum(one.count(status) for one in done) for status in ("refuted", "implied"))
-    line(f" {total} mutants: {refuted} refuted, {implied} weaker truths, {total - refuted - implied} survived, {len(left)} of them without a reason")
+    if len(done) > 1:
+        table(("claim", *CATEGORIES), [(_form(one), *(str(one.count(name)) for name in CATEGORIES)) for one in done], right=(1, 2, 3, 4, 5))
+    line(f" {sum(len(one.mutants) for one in done):,} mutants: {_counts(done)}")
     if left:
-        line(" a survivor without a reason is a hole in the search or a sharper truth: try --budget standard, then derive it or break it by hand")
+        line(" an unexplained survivor is a hole in the search or a sharper truth: try --budget standard, then derive it or break it by hand")
     return 1 if left else 0
 
 
-def _because(mutant: Any) -> str:
-    if mutant.status == "implied":
-        return f"implied by {mutant.by}: {mutant.evidence}"
-    if mutant.status == "survived":
-        return f"true: {mutant.reason}" if mutant.reason else f"no reason known; {mutant.evidence}"
-    return mutant.evidence
+CATEGORIES = ("refuted", "implied", "sharper", "open", "unexplained")
+
+
+def _counts(done: Sequence[Any]) -> str:
+    """'12 refuted, 5 implied (3 of them proved), 2 sharper truths, 1 open'."""
+    number = {name: sum(one.count(name) for one in done) for name in CATEGORIES}
+    proved = sum(mutant.proved for one in done for mutant in one.mutants)
+    shown = [f"{number['refuted']:,} refuted", f"{number['implied']:,} implied" + (f" ({proved:,} by signs alone)" if proved else "")]
+    shown += [f"{number['sharper']:,} sharper and true"] if number["sharper"] else []
+    shown += [f"{number[name]:,} {name}" for name in ("open", "unexplained") if number[name]]
+    return ", ".join(shown)
+
+
+def because(mutant: Any) -> str:
+    """What the verdict on a mutant rests on, in one line."""
+    match mutant.category:
+        case "implied":
+            return f"implied by {mutant.by}: {mutant.evidence}"
+        case "sharper":
+            return f"true: {mutant.reason}" if mutant.status == "survived" else f"implied by {mutant.by}, for {mutant.reason}"
+        case "open":
+            return f"{mutant.reason.removeprefix('open: ')} ({mutant.evidence})"
+        case "unexplained":
+            return f"no reason known; {mutant.evidence}"
+    return str(mutant.evidence)
 
 
 def tightness_and_print(targets: Sequence[str], everything: bool, *, budget: str, seed: int, as_json: bool, orders: bool) -> int:

@@ -162,6 +162,10 @@ def make_method(name: str, settings: dict[str, str]) -> Any:
     for key, text in settings.items():
         words = "str" in str(fields[key].type) or "Literal" in str(fields[key].type)
         values[key] = text if words and not _is_number(text) else float(number_in(text, f"--{key.replace('_', '-')}"))
+    if "geometry" in fields and name.endswith(("-kl", "-euclidean")):  # the name says it
+        own = name.rsplit("-", 1)[1]
+        if values.setdefault("geometry", own) != own:
+            raise ModelError(f"{name} has the geometry in its name; --geometry {values['geometry']} contradicts it")
     missing = [key for key, field in fields.items() if key not in values and field.default is field.default_factory is dataclasses.MISSING]
     if missing:
         flag = f"--{missing[0].replace('_', '-')}"

@@ -19,7 +19,7 @@ def replay_file(path: Path, as_json: bool) -> int:
 
     data = read_json(path)
     schema = data.get("schema") if isinstance(data, dict) else None
-    if schema != "pgtheory-counterexample-1":
+    if schema not in ("pgtheory-counterexample-1", "pgtheory-sampled-counterexample-1"):
         raise ModelError(f"{path} is no counterexample (its schema is {schema!r}, not 'pgtheory-counterexample-1')")
     from proofs_check.engine.replay import replay
 

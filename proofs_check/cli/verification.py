@@ -28,6 +28,7 @@ class Request:
     instance: str | None = None
     seed: int = 0
     jobs: int | None = None
+    scheduler: str | None = None
     out: Path | None = None
     as_json: bool = False
     fresh: bool = False
@@ -60,9 +61,10 @@ def verify_and_report(request: Request) -> int:
             return _interrupted(progress, store, request)
         finally:
             progress.stop()
+        mutations = _mutations(request, store, run) if request.report else []
     run = dataclasses.replace(run, command=request.command())
     folder = request.out or _new_folder()
-    index = write_report(run, folder) if request.report else None
+    index = write_report(run, folder, mutations) if request.report else None
     if index is None:
         write_data(run, folder)
     if request.as_json:
@@ -71,6 +73,17 @@ def verify_and_report(request: Request) -> int:
         print_run(run, folder)
     (say if request.as_json else line)(f" report: {index}" if index else f" evidence: {folder / 'run.json'}")
     return 0 if run.expected else 1
+
+
+def _mutations(request: Request, store: Store, run: Run) -> list[Any]:
+    """What the store holds of the mutants of these claims; none for a changed claim, a single model, or a claim about something sampled."""
+    from proofs_check.catalogue import claims
+    from proofs_check.engine.mutate import stored
+
+    if request.bound is not None or request.settings or request.instance is not None:
+        return []
+    listed = [verdict.id for verdict in run.verdicts if verdict.id in claims()]
+    return stored(store, listed) if listed else []
 
 
 def print_run(run: Run, folder: Path) -> None:
@@ -88,7 +101,9 @@ def print_run(run: Run, folder: Path) -> None:
         for form in verdict.controls:
             if not form.expected:
                 line(f"survived   {verdict.id}, negative control {form.form!r}: {form.verdict}; {words.evidence_line(form)}")
-    line(f" {words.summary(run)}   ({words.duration(run.seconds)})")
+    shared = sorted({form.budget for verdict in run.verdicts for form in (*verdict.forms, *verdict.controls)} - {run.budget, ""})
+    effort = f"; effort shared by the forms: {', '.join(shared)}" if shared else ""
+    line(f" {words.summary(run)}   ({words.duration(run.seconds)}{effort})")
 
 
 def refutation(form: FormVerdict, file: str) -> list[str]:
@@ -101,6 +116,7 @@ def refutation(form: FormVerdict, file: str) -> list[str]:
     at = f" at t = {words.figure(example['t'])}" if example.get("t") is not None else ""
     violated = f"{name} {words.figure(left, 4)} {sign} {'bound ' if sign != 'is not' else ''}{words.figure(right, 4)}{at}"
     certified = f", certified ({example['arithmetic']})" if example.get("arithmetic") else ""
+    certified = f", level {example['level']:g} over {example['replications']:,} replications" if example.get("level") else certified
     claim = form.claim if form.form == "main" else f"{form.claim}:{form.form}"
     parts = [words.size(instance), *(f"{key} {words.figure(value)}" for key, value in (instance.get("settings") or {}).items())]
     second = "; ".join([", ".join(parts), *form.notes])
@@ -145,8 +161,8 @@ def _engine_options(request: Request) -> dict[str, Any]:
         if target.endswith(".py") and not Path(target).is_file():
             raise ModelError(f"{target}: there is no such file")
     return {
-        "budget": request.budget, "seed": request.seed, "jobs": request.jobs, "bound": request.bound, "settings": settings or None,
-        "instance": request.instance, "fresh": request.fresh,
+        "budget": request.budget, "seed": request.seed, "jobs": request.jobs, "scheduler": request.scheduler, "bound": request.bound,
+        "settings": settings or None, "instance": request.instance, "fresh": request.fresh,
     }  # fmt: skip
 
 

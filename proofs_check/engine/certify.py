@@ -29,7 +29,7 @@ Array = np.ndarray
 FIRST_BITS, MOST_BITS = 128, 16_384
 NOTHING_SAID = "the statement says nothing here"
 """Reason of an undecided judgement where no condition held or no step was meant: no evidence, neither way."""
-RATIONAL_STEPS = 6
+RATIONAL_STEPS = 3
 """Steps up to which a rational method is iterated in rationals (digits grow about fivefold a step); policy iteration has no such growth."""
 
 
@@ -79,7 +79,7 @@ def rational_possible(case: Case, times: list[int]) -> bool:
         return True
     if not getattr(method, "rational_step", False):
         return False
-    return method.name == "policy-iteration" or max(times) <= RATIONAL_STEPS
+    return method.small_rationals or max(times) <= RATIONAL_STEPS
 
 
 def exact_contexts(case: Case, instance: Instance, times: list[int], kind: str) -> Context:
@@ -316,6 +316,6 @@ def certify(case: Case, instances: list[Instance], steps: int) -> tuple[int, lis
 def certified_horizon(case: Case, instance: Instance, steps: int) -> int:
     """Steps of a certified run: the form's own horizon, and few where a rational method would swell."""
     horizon = steps if case.horizon is None else min(case.horizon, steps)
-    if getattr(case.process, "rational_step", False) and case.process.name != "policy-iteration":
+    if getattr(case.process, "rational_step", False) and not case.process.small_rationals:
         horizon = min(horizon, RATIONAL_STEPS)
     return horizon

@@ -1,9 +1,8 @@
 """Long certified runs: a theorem about a trajectory, enclosed in balls for a thousand steps and more and judged along the way.
 
 Each named rational instance (a bandit, stay-or-leave, a chain) is run by `pgtheory.policy_gradient.certified.certified_run`, whose radius is
-proved, and the
-statement is judged at log-spaced t, or at every t where asked; quantities that look back at all steps see all of them in any case.  The verdict
-on a run is `holds` only where every judged inequality is certain.
+proved, and the statement is judged at every t up to EVERY, at log-spaced t where a run is longer; quantities that look back at all steps see all
+of them in any case.  The verdict on a run is `holds` only where every judged inequality is certain.
 """
 
 from __future__ import annotations
@@ -22,6 +21,8 @@ from proofs_check.instances import dressed
 MODELS = ("arms([1, 0])", "loop(1/2)", "chain(1, 9/10)")
 """Small models on which a thousand steps in balls take a second or two."""
 STEPS = 1000
+EVERY = 2000
+"""Steps up to which every single t is judged: enclosing a run costs more than judging its steps."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +42,13 @@ class LongRun:
 
 
 def certify_long(
-    case: Case, steps: int = STEPS, *, instances: Iterable[Instance] | None = None, every: bool = False, seconds: float | None = None
+    case: Case, steps: int = STEPS, *, instances: Iterable[Instance] | None = None, every: bool | None = None, seconds: float | None = None
 ) -> list[LongRun]:
     """Judges a trajectory statement along certified runs of `steps` steps.
 
     instances  exact ones; by default one of each of `MODELS` that the domain allows
-    every      at every t instead of at log-spaced ones;  a form's own horizon, which limits the search, does not limit these runs
+    every      judge every t, or log-spaced ones; by default every t of runs up to EVERY steps.  A form's own horizon, which limits the search, does
+               not limit these runs
                (a method with a rational step, whose numbers swell, keeps it)
     seconds    begins no further run after that long
     raises     ModelError: the claim has no method to run, or one whose step has no enclosure
@@ -60,7 +62,7 @@ def certify_long(
             break
         clock = time.perf_counter()
         last = certified_horizon(case, instance, steps) if getattr(case.process, "rational_step", False) else steps
-        times = judged_times(case, last, every)
+        times = judged_times(case, last, last <= EVERY if every is None else every)
         try:
             outcome = confirm(case, instance, times, most_bits=4096)
         except ArithmeticError as error:

@@ -34,6 +34,8 @@ ROLES = {"eta": "step_size", "tau": "temperature"}
 """What a class that makes methods calls the settings."""
 LOGARITHMIC = {"divergence_drop", "divergence_spent", "log_normaliser", "log_normaliser_optimal"}
 """Quantities that are small differences of log probabilities."""
+WATCHED = {"c_inf", "least_probability"}
+"""Quantities that look back at every step through the running minima of pi, which a run takes anyway."""
 HISTORY_LIMIT = 2000
 """Steps up to which every single one is recorded, where a quantity asks for all of them and no running minimum serves."""
 
@@ -170,7 +172,7 @@ def record_times(case: Case, horizon: int) -> Array:
     if case.process is None:
         return np.zeros(1, dtype=np.int64)
     horizon = case.horizon if case.horizon is not None else horizon
-    if "largest_mismatch" in needed(case):
+    if any(quantity(name).history for name in needed(case) - WATCHED):
         return np.arange(min(horizon, HISTORY_LIMIT) + 1)
     return np.asarray(log_times(horizon), dtype=np.int64)
 
@@ -187,7 +189,7 @@ def trajectory(case: Case, batch: Batch, horizon: int, times: Array | None = Non
         return _plain_trajectory(case, batch, times, pairs)
     method = case.process
     settings = tuple(_per_instance(v, batch.size) for v in method_settings(case, float_names(batch), _ratio))
-    watch = "c_inf" in needed(case)
+    watch = bool(needed(case) & WATCHED)
     records, minima = method.run_arrays(
         batch.transitions, batch.rewards, batch.discount, batch.mu, method.params_of(batch.policy), settings, times, watch=watch
     )

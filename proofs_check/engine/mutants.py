@@ -77,13 +77,23 @@ def mutants(case: Case) -> list[Mutant]:
         known.add(content)
         taken = sum(other.name == name or other.name.startswith(f"{name} (place ") for other in out)
         name = name if not taken else f"{name} (place {taken + 1})"
-        control = dataclasses.replace(changed, name=f"{case.name}, {name}", kind="control", because="", symbolic=(), boxes=(), chain=())
+        control = dataclasses.replace(changed, name=f"{case.name}, {name}", kind="control", because="", symbolic=(), boxes=(), polynomial=(), chain=(), conjecture=False)
         out.append(Mutant(name, control, same_run))
     return out
 
 
-def _content(case: Case) -> str:
-    return dataclasses.replace(case, name="", kind="", because="", symbolic=()).canonical()
+def _content(case: Case) -> tuple[Any, ...]:
+    """What two mutants must differ in: compared as trees, for writing them as text takes a hundred times as long."""
+    settings = tuple((name, rule if isinstance(rule, Between) else str(rule)) for name, rule in case.settings.items())
+    return (
+        case.statement,
+        case.where,
+        case.domain,
+        case.process if case.process is None else repr(case.process),
+        settings,
+        case.trivial,
+        case.horizon,
+    )
 
 
 # Changes of the statement

@@ -1,63 +1,56 @@
 """Mutation: does the search refute what a slip of the pen would have made of a theorem?
 
-The mutants of a statement (`engine.mutants`) are judged in this order, and the first answer counts:
+Every mutant of a statement (`engine.mutants`) gets one of these:
 
-    same       equal to the original, or to an earlier mutant, on every record of the pool: left out
-    refuted    it fails on the pool or in a search of its own, confirmed in rationals or balls
-    implied    a weaker truth: on every record of the pool its bound is weaker than that of the original, or of another form of the catalogue
-               about the same runs, or than the trivial bound; `proved` says that the ratio of the two bounds is >= 1 by its factors alone
-    survived   none of these, after the search and a second, harder one: a hole in the search, or a sharper truth than the theorem.
-               `catalogue.sharper` holds the reasons of those that are known to be true
+    same       says what the original, or an earlier mutant, says on every record: left out
+    refuted    fails somewhere, confirmed in rationals or balls
+    implied    a weaker truth: on every record its bound is weaker than that of the original, or of another form of the catalogue about the
+               same runs, or than the trivial bound; `proved` says that this follows from signs alone (`engine.implied`), for all instances
+    survived   none of these, after two searches: a sharper truth than the theorem, with its reason in `catalogue.sharper`; or open, listed
+               there as such; or a hole in the search, which makes `pgtheory mutate` end with status 1
 
-The *pool* is every batch that the original's own search visits, named instances included, with the runs recorded and the quantities measured
-once; judging a mutant on it costs milliseconds.  Mutants that change the run or the domain are searched on their own from the start.
+Mutants about the same runs are searched for together (`engine.pursuit`): the runs of a method do not depend on what is said about them.
+Those that change the run or the domain (step size doubled, an assumption dropped) are searched for alone.  Each such group is one task for a
+process.  Every verdict is written to the store as it is found; a killed run goes on with what is missing, and its verdicts are those of a run
+in one go.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import numpy as np
-import sympy
-
+from pgtheory.sources import compiler, digest_of
 from proofs_check import verdict as v
 from proofs_check.claim import Case, Claim
-from proofs_check.context import Context
 from proofs_check.engine import budget as budgets
 from proofs_check.engine.budget import Budget
-from proofs_check.engine.certify import confirm
-from proofs_check.engine.examination import Examination, replayable
-from proofs_check.engine.measure import Measurement, compare, needed, quantities_of, trajectory
+from proofs_check.engine.examination import Examination
+from proofs_check.engine.implied import follows, trivially
 from proofs_check.engine.mutants import Mutant, mutants
-from proofs_check.engine.search import Found, _climb
-from proofs_check.engine.shrink import confirmable_times
+from proofs_check.engine.pursuit import ORIGINAL, TRIVIAL, Pursuit, Quarry
+from proofs_check.engine.search import Found
 from proofs_check.engine.targets import resolve
-from proofs_check.expression import evaluate
-from proofs_check.instance import Batch, Instance
-from proofs_check.instances import named
+from proofs_check.quantities import parse
+from proofs_check.statement import parse_statement
 
-Array = np.ndarray
-REFUTED, IMPLIED, SURVIVED = "refuted", "implied", "survived"
+SOURCES = ("proofs_check.engine.mutants", "proofs_check.engine.pursuit", "proofs_check.engine.implied")
+REFUTED, IMPLIED, SURVIVED, SAME = "refuted", "implied", "survived", "same"
 HARDER = {
-    "quick": Budget("quick, second search", 96, 30, (3000, 1500, 1000), 12, 0, 0),
-    "standard": Budget("standard, second search", 128, 60, (50_000, 4000, 1000, 500), 12, 0, 0),
-    "deep": Budget("deep, second search", 256, 200, (100_000, 10_000, 3000, 1000), 16, 0, 0),
+    "quick": Budget("quick, second search", 64, 12, (4000, 1500, 700), 12, 0, 0),
+    "standard": Budget("standard, second search", 128, 40, (30_000, 4000, 1000, 500), 12, 0, 0),
+    "deep": Budget("deep, second search", 256, 150, (100_000, 10_000, 3000, 1000), 16, 0, 0),
 }
-"""The second search for a survivor: more rounds, longer runs, and MORE states than the first."""
+"""The second search for survivors: more rounds, longer runs, and MORE states than the first."""
+WORK = {"quick": 6e6, "standard": 4e8, "deep": 1e10}
+"""Instances times steps times states that the second search of one group may cost; one that is alone may cost a FIFTH."""
+FIFTH = 5
 MORE = 2
 """States by which the domain of the second search is wider: a factor S is only seen on enough of them."""
-ROUNDING = 1e-11
-"""Relative difference within which two bounds count as equal: some thousand roundings."""
-TRIALS = 4
-"""Candidates of the pool that are tried in exact arithmetic."""
-AT_LEAST_ONE = {"S", "A", "mismatch", "mismatch_rho_policy", "largest_mismatch", "rho_over_mu", "inverse_mu", "t"}
-AT_MOST_ONE = {"gamma", "c_inf", "min_optimal_probability"}
-"""Where a quantity lies, for the proof that one bound is weaker than another (t >= 1 wherever a bound divides by it)."""
-NONNEGATIVE = {"gap_rho", "gap_mu", "gap_sup", "gradient_norm", "hessian_norm", "soft_q_gap", "log_policy_gap"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,13 +59,25 @@ class MutantVerdict:
 
     name: str
     statement: str
-    status: str  # REFUTED, IMPLIED or SURVIVED
+    status: str  # REFUTED, IMPLIED, SURVIVED or SAME
     evidence: str
     by: str = ""  # what implies it: "the original", a form "id:name", or "the trivial bound"
     proved: bool = False
     reason: str = ""  # why a survivor is true, where that is known
     verdict: dict[str, Any] | None = None
+    instances: int = 0
+    closest: float | None = None
+    found_at: int | None = None  # batch of the joint search at which it was refuted
     seconds: float = 0.0
+
+    @property
+    def category(self) -> str:
+        """ "refuted", "implied", "sharper" (true, with its reason), "open" (listed as such) or "unexplained"."""
+        if self.status == IMPLIED and self.reason:
+            return "sharper"
+        if self.status != SURVIVED:
+            return self.status
+        return "unexplained" if not self.reason else "open" if self.reason.startswith("open: ") else "sharper"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,272 +92,282 @@ class Mutation:
     budget: str = ""
     seed: int = 0
     seconds: float = 0.0
+    missing: int = 0  # mutants that were not judged yet (of a run that was ended in the middle)
+    stale: int = 0  # verdicts that the store holds about another content or other sources
 
     def count(self, status: str) -> int:
-        return sum(mutant.status == status for mutant in self.mutants)
+        """How many are of that category; `SURVIVED` counts all that nothing refuted or implied."""
+        return sum(status == (mutant.status if status == SURVIVED else mutant.category) for mutant in self.mutants)
 
     @property
     def unexplained(self) -> list[MutantVerdict]:
         """Survivors without a reason: holes in the search, or sharper truths that nobody has derived."""
-        return [mutant for mutant in self.mutants if mutant.status == SURVIVED and not mutant.reason]
+        return [mutant for mutant in self.mutants if mutant.category == "unexplained"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One group of mutants of one form, judged together."""
+
+    case: Case
+    mutants: tuple[Mutant, ...]
+    together: bool
+    budget: Budget
+    seed: int
+    harder: bool
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The form's content with the sources that make and judge mutants."""
+        return f"{self.case.digest()} {digest_of(SOURCES, compiler(), without=('proofs_check.catalogue', 'proofs_check.quantities'))}"
+
+    def key(self, mutant: Mutant) -> str:
+        """Under which a verdict is kept: the form's content with the sources (which make the mutant of its name), the budget and the seed."""
+        content = f"mutant {self.digest} {mutant.name} {self.budget} {self.seed} {self.harder}"
+        return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
 def mutate(
-    targets: Iterable[Any] | Any | None = None, *, budget: str | Budget = "quick", seed: int = 0,
+    targets: Iterable[Any] | Any | None = None, *, budget: str | Budget = "quick", seed: int = 0, jobs: int | None = 1,
     store: Any = None, fresh: bool = False, progress: Any = None, harder: bool = True,
 ) -> list[Mutation]:  # fmt: skip
     """Judges every mutant of every form of the claims.
 
     targets   claim ids, "id:form", families, paths of claim files or `Claim` objects; the whole catalogue if left out
+    jobs      processes; the verdicts do not depend on their number
     harder    whether survivors are searched a second time with longer runs
-    store     a `proofs_check.store.Store`: a form whose content is unchanged is not done again, unless `fresh`
+    store     a `proofs_check.store.Store`: a mutant whose content is unchanged is not judged again, unless `fresh`
     raises    ModelError: unknown claim, form or budget
     """
+    from proofs_check.engine.workers import run_groups
+
     limits = budget if isinstance(budget, Budget) else budgets.budget(budget)
     cases = [case for claim, form in resolve(targets) for case in _cases(claim, form)]
-    lists = [mutants(case) for case in cases]
+    grouped = [groups(case, limits, seed, harder) for case in cases]
     if progress is not None:
-        progress.start(sum(map(len, lists)))
-    out = []
-    for case, candidates in zip(cases, lists, strict=True):
-        key = hashlib.sha256(f"mutate {case.digest()} {limits} {seed} {harder}".encode()).hexdigest()[:32]
-        known = None if store is None or fresh else store.get(key)
-        if known is not None:
-            out.append(mutation_of(known))
-            _report(progress, case, out[-1])
-            continue
-        out.append(_Judge(case, candidates, limits, seed, harder, progress).run())
-        if store is not None:
-            store.put(key, case.claim, f"{case.name} (mutants)", dataclasses.asdict(out[-1]))
+        progress.start(sum(len(job.mutants) for group in grouped for job in group))
+    found: dict[str, MutantVerdict] = {}
+    for job in (job for group in grouped for job in group) if store is not None and not fresh else ():
+        for mutant in job.mutants:
+            data = store.get(job.key(mutant))
+            if data is not None:
+                found[job.key(mutant)] = verdict_of(data)
+
+    def tell(job: Job, mutant: Mutant, judged: MutantVerdict) -> None:
+        found[job.key(mutant)] = judged
+        if progress is not None:
+            progress.done(_form_verdict(mutant.case, judged))
+
+    waiting = []
+    for job in (job for group in grouped for job in group):
+        known = {mutant.name: found[job.key(mutant)] for mutant in job.mutants if job.key(mutant) in found}
+        for mutant in job.mutants:
+            if mutant.name in known:
+                tell(job, mutant, known[mutant.name])
+        if len(known) < len(job.mutants):
+            waiting.append((job, known))
+    run_groups(waiting, jobs, store, tell, progress)
+    return [_mutation(case, group, found, limits.name, seed) for case, group in zip(cases, grouped, strict=True)]
+
+
+def groups(case: Case, budget: Budget, seed: int, harder: bool) -> list[Job]:
+    """The mutants about the same runs as one group, every other one alone."""
+    made = mutants(case)
+    alike, others = tuple(m for m in made if m.same_run), [m for m in made if not m.same_run]
+    out = [Job(case, alike, True, budget, seed, harder)] if alike else []
+    out += [Job(case, (mutant,), False, budget, seed, harder) for mutant in others]
+    for job in out[1:]:
+        job.__dict__["digest"] = out[0].digest  # the same form: hashed once
     return out
 
 
+def stored(store: Any, targets: Iterable[Any] | Any | None = None) -> list[Mutation]:
+    """What the store holds of the claims' mutants, the newest verdict on each, whatever its budget; forms of which nothing was judged are left out.
+
+    Verdicts about other contents or sources than today's are counted as `stale`."""
+    out = []
+    for case in (case for claim, form in resolve(targets) for case in _cases(claim, form)):
+        entries = {entry["payload"]["name"]: entry["payload"] for entry in store.history(shelf(case.claim)) if entry["form"] == case.name}
+        if not entries:
+            continue
+        newest = list(entries.values())[-1]
+        group = groups(case, budgets.budget("quick"), 0, True)
+        found = {job.key(m): verdict_of(entries[m.name]) for job in group for m in job.mutants if m.name in entries}
+        stale = sum(entries[m.name].get("content") != job.digest for job in group for m in job.mutants if m.name in entries)
+        made = _mutation(case, group, found, newest.get("budget", ""), newest.get("seed", 0))
+        out.append(dataclasses.replace(made, stale=stale))
+    return out
+
+
+def payload(job: Job, judged: MutantVerdict) -> dict[str, Any]:
+    """What the store keeps of a verdict."""
+    return dataclasses.asdict(judged) | {"content": job.digest, "budget": job.budget.name, "seed": job.seed}
+
+
+def shelf(claim: str) -> str:
+    """The name under which the store keeps the mutants of a claim: apart from the evidence about the claim itself."""
+    return f"mutants of {claim}"
+
+
+def judge(job: Job, known: dict[str, MutantVerdict], keep: Callable[[Mutant, MutantVerdict], None], say: Any = None) -> None:
+    """Judges the mutants of a group that are not known yet; each verdict is handed to `keep` as soon as it is certain."""
+    clock = time.perf_counter()
+    report = _Stage(say, job.case)
+    subject = job.case if job.together else job.mutants[0].case
+    references = {ORIGINAL: job.case} | dict(_siblings(job.case)) | _stronger(job.case) if job.together else {}
+    of = {id(mutant.case): mutant for mutant in job.mutants}
+
+    def ended(quarry: Quarry) -> None:
+        found = quarry.exam.refuted(Found())
+        kept = v.as_dict(dataclasses.replace(found, worst=None, curve=None))
+        mutant = of[id(quarry.case)]
+        spent = round(time.perf_counter() - clock, 3)
+        keep(mutant, MutantVerdict(mutant.name, _text(job, mutant), REFUTED, found.evidence, verdict=kept, found_at=quarry.ended_at, seconds=spent))
+
+    quarries = []
+    for mutant in job.mutants:
+        last = known[mutant.name].found_at if mutant.name in known else None
+        quarries.append(Quarry(mutant.case, Examination(mutant.case, job.budget, job.seed, report), known_at=last))
+    pursuit = Pursuit(subject, references, job.seed, ended, report.say)
+    theirs = quarries[0].exam.theirs
+    pursuit.first(quarries, quarries[0].exam.budget if job.together else _alone(quarries[0].exam.budget))
+    _leave_out_repetitions(quarries)
+    for quarry in quarries:
+        if job.together and quarry.alive and not quarry.same:
+            report.say("signs")
+            _see_by_signs(quarry, references)
+    if job.harder and not theirs:
+        limits, work = HARDER.get(job.budget.name, HARDER["quick"]), WORK.get(job.budget.name, WORK["quick"])
+        pursuit.second(quarries, limits if job.together else _alone(limits), work if job.together else work / FIFTH, MORE)
+    for quarry in quarries:
+        mutant = of[id(quarry.case)]
+        if quarry.alive and mutant.name not in known:
+            keep(mutant, _outcome(job, mutant, quarry, time.perf_counter() - clock))
+
+
+def _see_by_signs(quarry: Quarry, references: dict[str, Case]) -> None:
+    """Marks a statement that follows from another one whatever the instance; what rounding hid from the records may be seen here."""
+    suspects = [quarry.by] if quarry.by else [TRIVIAL, *references]
+    for name in suspects:
+        if trivially(quarry.case) if name == TRIVIAL else follows(references[name], quarry.case):
+            quarry.explained, quarry.proved = {name: True}, True
+            return
+
+
+def _alone(budget: Budget) -> Budget:
+    """For a mutant whose runs serve it alone: half the instances, half the steps."""
+    return dataclasses.replace(budget, population=max(8, budget.population // 2), horizons=tuple(max(1, h // 2) for h in budget.horizons))
+
+
+def _leave_out_repetitions(quarries: list[Quarry]) -> None:
+    """Marks each statement that says what an earlier one says."""
+    import numpy as np
+
+    seen: list[tuple[str, Any]] = []
+    for quarry in quarries:
+        if not quarry.alive or quarry.same or not quarry.prints:
+            continue
+        mine = np.concatenate(quarry.prints)
+        relation = quarry.case.statement.relation
+        same = (np.allclose(mine, other, rtol=1e-9, atol=0, equal_nan=True) for sign, other in seen if sign == relation and other.shape == mine.shape)
+        quarry.same = any(same)
+        if not quarry.same:
+            seen.append((relation, mine))
+        quarry.prints.clear()
+
+
+def _outcome(job: Job, mutant: Mutant, quarry: Quarry, seconds: float) -> MutantVerdict:
+    """The words for a mutant that nothing refuted."""
+    text, spent = _text(job, mutant), round(seconds, 3)
+    if quarry.same:
+        return MutantVerdict(mutant.name, text, SAME, "says what another one says", seconds=spent)
+    if quarry.by:
+        where = f"{quarry.records:,} records of {quarry.instances:,} instances"
+        how = "by signs alone, for all instances" if quarry.proved else f"on {where}"
+        evidence = f"it says nothing new, {how}" if quarry.by == TRIVIAL else f"weaker {how}"
+        return MutantVerdict(mutant.name, text, IMPLIED, evidence, by=quarry.by, proved=quarry.proved, instances=quarry.instances, seconds=spent)
+    found = quarry.found
+    parts = [f"not refuted by {found.instances:,} instances, t up to {found.horizon:,}"]
+    if quarry.exam.unconfirmed or quarry.candidates:
+        parts.append(f"{quarry.candidates} candidates failed in float64 and could not be confirmed")
+    if found.instances == 0:
+        parts = ["it says nothing about any instance"]
+    elif found.ratio is not None:
+        parts.append(f"closest: {found.ratio:.4g} of the bound")
+    return MutantVerdict(
+        mutant.name, text, SURVIVED, "; ".join(parts), instances=found.instances, closest=found.ratio, seconds=spent
+    )  # fmt: skip
+
+
+def _mutation(case: Case, group: list[Job], found: dict[str, MutantVerdict], budget: str, seed: int) -> Mutation:
+    """The verdicts of one form, in the order of its mutants; reasons are looked up anew, so that writing one down asks for no new search."""
+    from proofs_check.catalogue.sharper import reason, stronger
+
+    sharper = stronger(case.claim, case.name)
+    order = [mutant.name for job in group for mutant in job.mutants]
+    have = {mutant.name: found[job.key(mutant)] for job in group for mutant in job.mutants if job.key(mutant) in found}
+    listed = []
+    for name in order:
+        if name not in have or have[name].status == SAME:
+            continue
+        judged = have[name]
+        why = reason(case.claim, case.name, name) if judged.status == SURVIVED else sharper.get(judged.by, "")
+        listed.append(dataclasses.replace(judged, reason=why))
+    same = sum(judged.status == SAME for judged in have.values())
+    spent = round(sum(max((have[m.name].seconds for m in job.mutants if m.name in have), default=0.0) for job in group), 3)
+    return Mutation(case.claim, case.name, case.statement.text(), listed, same, budget, seed, spent, len(order) - len(have))
+
+
+def verdict_of(data: dict[str, Any]) -> MutantVerdict:
+    """The verdict that `dataclasses.asdict` wrote."""
+    names = {field.name for field in dataclasses.fields(MutantVerdict)}
+    return MutantVerdict(**{key: value for key, value in data.items() if key in names})
+
+
 def mutation_of(data: dict[str, Any]) -> Mutation:
-    """The result that `dataclasses.asdict` wrote."""
-    return Mutation(**data | {"mutants": [MutantVerdict(**m) for m in data["mutants"]]})
+    """The result that `as_dict` or `dataclasses.asdict` wrote."""
+    names = {field.name for field in dataclasses.fields(Mutation)}
+    return Mutation(**{key: value for key, value in data.items() if key in names} | {"mutants": [verdict_of(m) for m in data["mutants"]]})
+
+
+def as_dict(done: Mutation) -> dict[str, Any]:
+    """Plain data, with each mutant's category."""
+    data = dataclasses.asdict(done)
+    for entry, mutant in zip(data["mutants"], done.mutants, strict=True):
+        entry["category"] = mutant.category
+    return data
+
+
+class _Stage:
+    """What examinations and searches report to."""
+
+    def __init__(self, progress: Any, case: Case) -> None:
+        self.progress, self.case = progress, case
+
+    def say(self, text: str) -> None:
+        self.stage(self.case.claim, self.case.name, text)
+
+    def stage(self, claim: str, form: str, text: str) -> None:
+        if self.progress is not None:
+            self.progress.stage(claim, form, text)
 
 
 def _cases(claim: Claim, form: str | None) -> list[Case]:
     return [claim.case(f) for f in ((claim.form(form),) if form else claim.forms)]
 
 
-def _report(progress: Any, case: Case, done: Mutation) -> None:
-    if progress is not None:
-        for mutant in done.mutants:
-            progress.done(_form_verdict(case, mutant))
-
-
-# The pool
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """One batch of the pool with its runs."""
-
-    batch: Batch
-    exact: list[Instance] | None  # the named instances themselves
-    horizon: int
-    context: Context
-    values: dict[str, Any]
-
-
-@dataclasses.dataclass
-class _Recorder(Found):
-    """A search's account that keeps the batches."""
-
-    batches: list[tuple[Batch, int]] = dataclasses.field(default_factory=list)
-
-    def note(self, batch: Batch, seen: Measurement, horizon: int) -> None:
-        super().note(batch, seen, horizon)
-        self.batches.append((batch, horizon))
-
-
-def pool(case: Case, names: set[str], budget: Budget, seed: int) -> tuple[list[Entry], Found]:
-    """Every batch that the search of `case` visits, with the quantities `names` measured on it, and the search's account."""
-    probe = dataclasses.replace(case, where=(*case.where, *((sympy.Symbol(name), sympy.Symbol(name)) for name in sorted(names))))
-    groups: dict[tuple[int, int], list[Instance]] = {}
-    for instance in named(case):
-        groups.setdefault(instance.shape, []).append(instance)
-    batches: list[tuple[Batch, list[Instance] | None, int]] = [
-        (Batch.of([i.as_float() for i in groups[shape]]), groups[shape], budget.horizon(shape[0]))
-        for shape in sorted(groups, key=lambda s: s[0] * s[1])
-    ]
-    found = _Recorder()
-    for states, actions in case.domain.sizes():
-        if states * actions <= budget.largest or (states, actions) == case.domain.sizes()[0]:
-            _climb(case, states, actions, budget, seed, found, lambda *_: None)
-    batches += [(batch, None, horizon) for batch, horizon in found.batches]
-    entries = []
-    for batch, exact, horizon in batches:
-        with np.errstate(all="ignore"):
-            context = trajectory(probe, batch, horizon)
-            entries.append(Entry(batch, exact, horizon, context, quantities_of(probe, context)))
-    return entries, found
-
-
-# Judging
-
-
-class _Judge:
-    """The mutants of one form, one after the other."""
-
-    def __init__(self, case: Case, candidates: list[Mutant], budget: Budget, seed: int, harder: bool, progress: Any) -> None:
-        self.case, self.mutants, self.budget, self.seed, self.harder, self.progress = case, candidates, budget, seed, harder, progress
-        self.clock = time.perf_counter()
-        self.same = 0
-        self.fingerprints: list[Array] = []
-
-    def run(self) -> Mutation:
-        from proofs_check.catalogue.sharper import reason
-
-        self.say(self.case, "the runs of the original")
-        siblings = list(_siblings(self.case))
-        related = [m.case for m in self.mutants if m.same_run] + [case for _, case in siblings]
-        names = {name for case in related for name in needed(case)}
-        self.entries, _ = pool(self.case, names, self.budget, self.seed)
-        self.original = [compare(self.case, entry.context, entry.values) for entry in self.entries]
-        self.siblings = [(name, [compare(case, e.context, e.values) for e in self.entries]) for name, case in siblings]
-        self.fingerprints = [self.fingerprint(self.original)]
-        out = []
-        for mutant in self.mutants:
-            judged = self.judge(mutant)
-            if judged is None:
-                self.same += 1
-            elif judged.status == SURVIVED:
-                judged = dataclasses.replace(judged, reason=reason(self.case.claim, self.case.name, mutant.name))
-            if judged is not None:
-                out.append(judged)
-            if self.progress is not None:
-                self.progress.done(_form_verdict(mutant.case, judged))
-        spent = round(time.perf_counter() - self.clock, 3)
-        return Mutation(self.case.claim, self.case.name, self.case.statement.text(), out, self.same, self.budget.name, self.seed, spent)
-
-    def say(self, case: Case, text: str) -> None:
-        if self.progress is not None:
-            self.progress.stage(case.claim, case.name, text)
-
-    def judge(self, mutant: Mutant) -> MutantVerdict | None:
-        """The verdict; None where the mutant says what the original or an earlier one says."""
-        clock = time.perf_counter()
-
-        def verdict(status: str, evidence: str, **fields: Any) -> MutantVerdict:
-            return MutantVerdict(mutant.name, self.text(mutant), status, evidence, seconds=round(time.perf_counter() - clock, 3), **fields)
-
-        exam = Examination(mutant.case, self.budget, self.seed, self.progress)
-        if mutant.same_run:
-            seen = [compare(mutant.case, entry.context, entry.values) for entry in self.entries]
-            print_of = self.fingerprint(seen)
-            if mutant.case.statement.relation == self.case.statement.relation and any(_same(print_of, other) for other in self.fingerprints):
-                return None
-            self.fingerprints.append(print_of)
-            if self.refuted_on_pool(exam, seen):
-                found = exam.refuted(Found())
-                return verdict(REFUTED, found.evidence, verdict=v.as_dict(found))
-            by, evidence, proved = self.implied(mutant.case, seen)
-            if by:
-                return verdict(IMPLIED, evidence, by=by, proved=proved)
-        result = exam.run(None)
-        if result.verdict != v.REFUTED and self.harder:
-            self.say(mutant.case, "a second, harder search")
-            wider = mutant.case.domain if mutant.case.domain.bandit else mutant.case.domain.replace(max_states=mutant.case.domain.max_states + MORE)
-            limits = HARDER.get(self.budget.name, HARDER["quick"])
-            second = Examination(dataclasses.replace(mutant.case, domain=wider), limits, self.seed + 1, self.progress).run(None)
-            result = second if second.verdict == v.REFUTED or second.instances > result.instances else result
-        if result.verdict == v.REFUTED:
-            return verdict(REFUTED, result.evidence, verdict=v.as_dict(result))
-        closest = "" if result.tightness is None else f"; closest: {result.tightness:.4g} of the bound"
-        return verdict(SURVIVED, f"{result.verdict}: {result.evidence}{closest}", verdict=v.as_dict(result))
-
-    def text(self, mutant: Mutant) -> str:
-        where = ", ".join(f"{a} < {b}" for a, b in mutant.case.where) if mutant.case.where != self.case.where else ""
-        return mutant.case.statement.text() + (f" where {where}" if where else "")
-
-    def fingerprint(self, seen: list[Measurement]) -> Array:
-        """Both sides at a few thousand fixed places of the pool, NaN where nothing is said."""
-        parts = []
-        for k, one in enumerate(seen):
-            silent = np.isnan(one.excess)
-            sides = np.stack([np.where(silent, np.nan, one.left), np.where(silent, np.nan, one.right)])
-            flat = sides.reshape(2, -1)
-            places = np.random.default_rng(k).integers(0, flat.shape[1], 60)
-            parts.append(flat[:, places].reshape(-1))
-        return np.concatenate(parts)
-
-    def refuted_on_pool(self, exam: Examination, seen: list[Measurement]) -> bool:
-        """Whether a record of the pool violates the mutant, confirmed exactly; small named instances are tried first."""
-        hits = []
-        for position, (entry, one) in enumerate(zip(self.entries, seen, strict=True)):
-            failing = np.flatnonzero(one.candidates())
-            scores = one.scores()
-            for k in failing[np.argsort(-scores[failing], kind="stable")][:2]:
-                size = entry.batch.rewards[0].size
-                hits.append((size > 6, entry.exact is None, size, -scores[k], position, int(k)))
-        for *_, position, k in sorted(hits)[:TRIALS]:
-            entry, one = self.entries[position], seen[position]
-            if entry.exact is None:
-                if exam.candidate(entry.batch[k], one, k, entry.horizon) is not None:
-                    return True
-                continue
-            times = one.violations(k)
-            for t in dict.fromkeys([min(times), *confirmable_times(times)[:2]]):
-                outcome = confirm(exam.case, entry.exact[k], [t], most_bits=1024)
-                if outcome.status == "violated":
-                    exam.counterexample = replayable(exam.case, entry.exact[k], outcome)
-                    return True
-        return False
-
-    def implied(self, case: Case, seen: list[Measurement]) -> tuple[str, str, bool]:
-        """(what implies it, the evidence, whether by its factors alone); empty where nothing does."""
-        if case.statement.relation != self.case.statement.relation:
-            return "", "", False
-        records = sum(int((~np.isnan(one.excess)).sum()) for one in seen)
-        where = f"{records:,} records of {sum(e.batch.size for e in self.entries):,} instances"
-        silent = [self.trivially(case, entry, one) for entry, one in zip(self.entries, seen, strict=True)]
-        if all(mask.all() for mask in silent) and case.statement.relation != "=":
-            return "the trivial bound", f"never below the trivial bound on {where}", False
-        for name, others in [("the original", self.original), *self.siblings]:
-            weaker = [mask | _weaker(case.statement.relation, one, reference) for mask, one, reference in zip(silent, seen, others, strict=True)]
-            if all(mask.all() for mask in weaker):
-                proved = name == "the original" and weaker_by_factors(self.case, case)
-                how = "its factors alone show that the bound is weaker; " if proved else ""
-                return name, f"{how}weaker on {where}", proved
-        return "", "", False
-
-    def trivially(self, case: Case, entry: Entry, seen: Measurement) -> Array:
-        """Records at which the mutant says nothing, or nothing that does not hold anyway."""
-        silent = np.isnan(seen.excess)
-        with np.errstate(all="ignore"):
-            if str(case.statement.left) in NONNEGATIVE and case.statement.relation == ">=":
-                silent = silent | (seen.right <= 0)
-            if case.trivial is not None and case.statement.left == self.case.statement.left:
-                limit = np.asarray(evaluate(case.trivial, entry.values, lambda p, q: p / q))
-                silent = silent | (seen.right >= limit if case.statement.relation == "<=" else seen.right <= limit)
-        return silent
-
-
-def _weaker(relation: str, mutant: Measurement, reference: Measurement) -> Array:
-    """Records at which `reference` speaks and implies the mutant: measured no larger, bound no smaller (the other way round for >=)."""
-    sign = 1 if relation == "<=" else -1
-    with np.errstate(all="ignore"):
-        noise = reference.tolerance[:, None, None]
-        slack = noise + ROUNDING * (np.abs(mutant.right) + np.abs(reference.right))
-        loose = noise + ROUNDING * (np.abs(mutant.left) + np.abs(reference.left))
-        bound = sign * (mutant.right - reference.right) >= -slack
-        measured = sign * (reference.left - mutant.left) >= -loose
-        if relation == "=":
-            bound, measured = np.abs(mutant.right - reference.right) <= slack, np.abs(mutant.left - reference.left) <= loose
-    return bound & measured & ~np.isnan(reference.excess)
-
-
-def _same(one: Array, other: Array) -> bool:
-    return one.shape == other.shape and bool(np.allclose(one, other, rtol=1e-9, atol=0, equal_nan=True))
+def _text(job: Job, mutant: Mutant) -> str:
+    where = ", ".join(f"{a} < {b}" for a, b in mutant.case.where) if mutant.case.where != job.case.where else ""
+    return mutant.case.statement.text() + (f" where {where}" if where else "")
 
 
 def _siblings(case: Case) -> Iterator[tuple[str, Case]]:
-    """Other true forms about the same runs that measure the same: a mutant may be implied by one of them."""
+    """Other forms about the same runs that measure the same and are true, no conjectures: a mutant may be implied by one of them."""
     from proofs_check.catalogue import claims
 
     for claim in claims().values():
+        if claim.kind == "conjecture":  # surviving is not true
+            continue
         for form in claim.forms:
             other = claim.case(form)
             if (claim.id, form.name) == (case.claim, case.name) or other.statement.relation != case.statement.relation:
@@ -360,6 +375,17 @@ def _siblings(case: Case) -> Iterator[tuple[str, Case]]:
             runs_alike = (other.process, other.settings) == (case.process, case.settings) and other.statement.over == case.statement.over
             if other.statement.left == case.statement.left and runs_alike and _covers(other, case):
                 yield f"{claim.id}:{form.name}", other
+
+
+def _stronger(case: Case) -> dict[str, Case]:
+    """Sharper true statements about the same runs, which are no claims of the catalogue."""
+    from proofs_check.catalogue.sharper import OTHERS, STRONGER
+
+    out = {}
+    for words, _, conditions in STRONGER.get(f"{case.claim}:{case.name}", ()):
+        where = case.where if conditions is None else tuple((parse(a), parse(b)) for a, b in conditions)
+        out[f"{OTHERS}{words}"] = dataclasses.replace(case, statement=parse_statement(words), where=where)
+    return out
 
 
 def _covers(other: Case, case: Case) -> bool:
@@ -372,64 +398,13 @@ def _covers(other: Case, case: Case) -> bool:
         and (wide.bandit is False or narrow.bandit)
         and (wide.policy in ("any", narrow.policy) or (wide.policy, narrow.policy) == ("interior", "uniform"))
         and (wide.other is None or narrow.other is not None)
+        and wide.max_discount >= narrow.max_discount
     )
 
 
-# Weaker by its factors alone
-
-
-def weaker_by_factors(original: Case, mutant: Case) -> bool:
-    """Whether the bounds' quotient, or their difference, has a certain sign because each factor has: then one statement implies the other."""
-    sign = 1 if original.statement.relation == "<=" else -1
-    a, b = original.statement, mutant.statement
-    if a.left != b.left or original.where != mutant.where or a.relation != b.relation or a.relation == "=":
-        return False
-    t = sympy.Symbol("t")
-    if bool((a.right.subs(t, 0)).has(sympy.zoo)) != bool((b.right.subs(t, 0)).has(sympy.zoo)):
-        return False
-    return (_positive(a.right) and _side_of_one(b.right / a.right) == sign) or _positive(sign * (b.right - a.right))
-
-
-def _positive(tree: sympy.Expr) -> bool:
-    """Whether a sum of products is nonnegative because every factor is."""
-    if isinstance(tree, sympy.Add) and tree != 1 - sympy.Symbol("gamma"):
-        return all(map(_positive, tree.args))
-    if isinstance(tree, sympy.Mul):
-        return all(map(_positive, tree.args))
-    if isinstance(tree, sympy.Pow):
-        return _positive(tree.base)
-    if tree.is_Rational:
-        return bool(tree >= 0)
-    if isinstance(tree, sympy.log):
-        return tree.args[0] in (sympy.Symbol("S"), sympy.Symbol("A"))
-    if tree.is_Symbol:
-        return tree.name in AT_LEAST_ONE | AT_MOST_ONE | NONNEGATIVE | {"eta", "tau", "fraction", "C1", "gap_mu_0", "gap_sup_0"}
-    return tree == 1 - sympy.Symbol("gamma")
-
-
-def _side_of_one(tree: sympy.Expr) -> int:
-    """1 where the product is >= 1 whatever its quantities are, -1 where it is <= 1, 0 where that cannot be seen."""
-    sides = set()
-    for factor in sympy.Mul.make_args(tree):
-        base, exponent = factor.as_base_exp()
-        if not exponent.is_Rational:
-            return 0
-        if base.is_Rational and exponent.is_Integer:
-            value = base**exponent
-            sides.add(0 if value <= 0 else 1 if value >= 1 else -1)
-            continue
-        known = -1 if base == 1 - sympy.Symbol("gamma") else 1 if str(base) in AT_LEAST_ONE else -1 if str(base) in AT_MOST_ONE else 0
-        sides.add(known if exponent > 0 else -known)
-    return sides.pop() if len(sides) == 1 else 0
-
-
-def _form_verdict(case: Case, judged: MutantVerdict | None) -> v.FormVerdict:
+def _form_verdict(case: Case, judged: MutantVerdict) -> v.FormVerdict:
     """What the progress display is told."""
-    if judged is None:
-        return v.FormVerdict(case.claim, case.name, "control", case.statement.text(), "same as another")
-    if judged.verdict is not None and judged.status == REFUTED:
-        return v.form_verdict(judged.verdict)
     return v.FormVerdict(case.claim, judged.name, "control", judged.statement, judged.status, evidence=judged.evidence, seconds=judged.seconds)
 
 
-__all__ = ["MutantVerdict", "Mutation", "mutate", "mutation_of", "pool", "weaker_by_factors"]
+__all__ = ["Job", "MutantVerdict", "Mutation", "as_dict", "judge", "mutate", "mutation_of", "payload", "stored"]

@@ -1,7 +1,8 @@
 """`replay`: a counterexample file, judged again from nothing but its own content.
 
 The file holds the statement as text, the method with its settings, the instance in exact fractions and the step.  Nothing is taken from the
-catalogue, so a file keeps its meaning when a claim changes.
+catalogue, so a file keeps its meaning when a claim changes.  Only a statistical one names its claim's sampler, which is code: its replications are
+drawn again from their names and seed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from proofs_check.quantities import parse
 from proofs_check.statement import parse_statement
 
 SCHEMA = "pgtheory-counterexample-1"
+SAMPLED_SCHEMA = "pgtheory-sampled-counterexample-1"
 ANY = Domain(rewards=None, policy="any", mu="any", rho="any")
 """Replay judges the statement on the instance as it stands; whether the instance met the claim's assumptions was checked when it was found."""
 
@@ -40,6 +42,8 @@ def replay(source: dict[str, Any] | str | pathlib.Path) -> Replay:
     raises   ModelError: no such file, not JSON, another schema, a missing or malformed field
     """
     data = source if isinstance(source, dict) else _read(pathlib.Path(source))
+    if data.get("schema") == SAMPLED_SCHEMA:
+        return _replay_sampled(data)
     if data.get("schema") != SCHEMA:
         raise ModelError(f"this is no counterexample file: its schema is {data.get('schema')!r}, not {SCHEMA!r}")
     for field in ("claim", "form", "statement", "instance", "t"):
@@ -69,6 +73,26 @@ def replay(source: dict[str, Any] | str | pathlib.Path) -> Replay:
     return Replay(confirmed, "\n".join(lines), data, outcome)
 
 
+def _replay_sampled(data: dict[str, Any]) -> Replay:
+    from proofs_check.statistics.examination import replay_sampled
+
+    missing = [field for field in ("claim", "form", "statement", "instance", "number", "entry", "seed", "replications") if field not in data]
+    if missing:
+        raise ModelError(f"the counterexample has no field {missing[0]!r}")
+    confirmed, again = replay_sampled(data)
+    lines = [f"claim      {data['claim']} ({data['form']})", f"statement  {data['statement']}", f"instance   {data['instance'].get('name', '')}"]
+    if again is None:
+        outcome = Confirmation("undecided", "statistics", 0, reason="the replications of the file do not reach the level")
+        lines.append(f"NOT confirmed: {outcome.reason}")
+    else:
+        outcome = Confirmation("violated", "statistics", 0, None, again["left"], again["right"], again["ratio"])
+        sign = ">" if again["direction"] == "above" else "<"
+        lines.append(
+            f"violated   mean {again['left']} {sign} {again['right']}   over {again['replications']:,} replications, level {again['level']:g}"
+        )
+    return Replay(confirmed, "\n".join(lines), data, outcome)
+
+
 def _read(path: pathlib.Path) -> dict[str, Any]:
     if not path.exists():
         raise ModelError(f"no file {path}")
@@ -87,7 +111,6 @@ def _method(process: dict[str, Any] | None) -> Any:
         return None
     from pgtheory.policy_gradient import method_named
 
-    fields = {}
-    for name, text in process.get("fields", {}).items():
-        fields[name] = text if name == "geometry" else parse(text)
-    return method_named(process["name"])(**fields)
+    method = method_named(process["name"])
+    words = {field.name for field in dataclasses.fields(method) if isinstance(field.default, str)}
+    return method(**{name: text if name in words else parse(text) for name, text in process.get("fields", {}).items()})

@@ -180,7 +180,7 @@ def _cost(case: Any) -> tuple[int, int]:
     if isinstance(case, SampledCase):
         return 1, 0
     run = 0 if case.process is None else 2 if case.horizon is None else 1
-    return run + bool(case.boxes) + bool(case.symbolic), int(case.kind == "statement")
+    return run + bool(case.boxes) + bool(case.symbolic) + bool(case.polynomial), int(case.kind == "statement")
 
 
 def _record(out: dict[Any, v.FormVerdict], case: Any, result: v.FormVerdict, progress: Any) -> None:

@@ -11,16 +11,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from mdps.errors import ModelError, plural
-from proofs_check.verdict import CERTIFIED, PROVED, REFUTED, SUPPORTED, UNDECIDED, VACUOUS, VERDICTS, ClaimVerdict, FormVerdict, Run
+from proofs_check.verdict import CERTIFIED, PROVED, REFUTED, SUPPORTED, SURVIVING, UNDECIDED, VACUOUS, VERDICTS, ClaimVerdict, FormVerdict, Run
 
-SYMBOLS = {PROVED: "■", CERTIFIED: "◆", SUPPORTED: "●", VACUOUS: "○", UNDECIDED: "?", REFUTED: "✕"}
+SYMBOLS = {PROVED: "■", CERTIFIED: "◆", SUPPORTED: "●", SURVIVING: "◐", VACUOUS: "○", UNDECIDED: "?", REFUTED: "✕"}
+MUTANT_SIGNS = {"refuted": "✕", "implied": "≤", "sharper": "●", "open": "○", "unexplained": "?"}
 MEANINGS = {
     PROVED: "the symbolic derivation was checked for all instances of the class that the scope names",
     CERTIFIED: "rational or ball arithmetic confirmed it on the certified instances; the search found nothing against it",
-    SUPPORTED: "float64 with a stated tolerance, over the instances and up to the step given; the search found nothing against it",
+    SUPPORTED: "float64 with a stated tolerance (where something is sampled: a test of stated level and power), over the instances and up to the "
+    "step given; the search found nothing against it",
+    SURVIVING: "a conjecture against which the same search found nothing; nobody has proved it",
     VACUOUS: "holds, but the bound never fell below the trivial one: no evidence",
     UNDECIDED: "no evidence either way, or numerically unreliable evidence",
-    REFUTED: "a counterexample violates it, confirmed in rational or ball arithmetic",
+    REFUTED: "a counterexample violates it, confirmed in rational or ball arithmetic (where something is sampled: by fresh replications, at the "
+    "level stated)",
 }
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 NOT_APPLICABLE = "not applicable"
@@ -88,12 +92,12 @@ def reproduce(run: Run, claim: str) -> str:
     if words[:2] != ["pgtheory", "verify"]:
         return f"pgtheory verify {shlex.quote(claim)} --budget {run.budget} --seed {run.seed}"
     targets, options, rest = [], [], words[2:]
-    valued = {"--budget", "--bound", "--set", "--instance", "--seed", "--jobs", "--out", "--store", "--method"}
+    valued = {"--budget", "--bound", "--set", "--instance", "--seed", "--jobs", "--out", "--store", "--method", "--scheduler"}
     while rest:
         word = rest.pop(0)
         if word in valued:
             value = rest.pop(0) if rest else ""
-            if word not in ("--budget", "--seed", "--out", "--jobs", "--store"):
+            if word not in ("--budget", "--seed", "--out", "--jobs", "--store", "--scheduler"):
                 options += [word, value]
         elif word.startswith("--"):
             if "=" in word and word.split("=")[0] in ("--bound", "--set", "--instance", "--method"):
@@ -182,6 +186,9 @@ def claim_evidence(verdict: ClaimVerdict) -> str:
     count = plural(len(verdict.forms), "form")
     if len({form.verdict for form in verdict.forms}) > 1:
         text = f"{count}, the weakest counts"
+    elif len(verdict.forms) > 1 and weakest.statistics:
+        facts = weakest.statistics
+        text = f"{count}: {facts['replications']:,} replications of each of {verdict.instances:,} instances; level {facts['level']:g}"
     elif len(verdict.forms) > 1:
         certified = sum(form.certified for form in verdict.forms)
         text = f"{count}: " + (f"{certified:,} checks in exact arithmetic, " if certified else "") + f"{verdict.instances:,} in float64"

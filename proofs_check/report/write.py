@@ -9,27 +9,40 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mdps.errors import ModelError
 from proofs_check.files import plain, read_json, to_json, write_whole
 from proofs_check.report import words
 from proofs_check.report.instances import instance_table
+from proofs_check.report.mutants import mutation_table
 from proofs_check.verdict import ClaimVerdict, FormVerdict, Run, as_dict, form_verdict
 
+MUTANTS = "mutants.json"
 _HERE = pathlib.Path(__file__).parent
 
 
-def write_report(run: Run, folder: str | os.PathLike[str]) -> pathlib.Path:
+def write_report(run: Run, folder: str | os.PathLike[str], mutations: Sequence[Any] | None = None) -> pathlib.Path:
     """Writes the report on `run` into `folder` and returns the path of its index.html.
 
-    raises  ModelError: the folder cannot be written
+    mutations  what became of the claims' mutants (`engine.mutate.stored`); if left out, those of a mutants.json that lies in the folder
+    raises     ModelError: the folder cannot be written
     """
+    from proofs_check.engine.mutate import as_dict as mutation_data
+    from proofs_check.engine.mutate import mutation_of
+
     target = pathlib.Path(folder)
     write_data(run, target)
     pages = _page_names(run)
     environment = _environment()
+    if mutations is None:
+        kept = target / MUTANTS
+        mutations = [mutation_of(entry) for entry in read_json(kept)] if kept.exists() else []
+    table = mutation_table(mutations, pages) if mutations else None
+    if table is not None:
+        write_whole(target / MUTANTS, to_json([mutation_data(one) for one in mutations]))
+        write_whole(target / "mutants.html", environment.get_template("mutants.html").render(run=run, table=table, signs=words.MUTANT_SIGNS))
     ordered = sorted(run.verdicts, key=lambda verdict: (_family_order(run, verdict.family),))
     for position, verdict in enumerate(ordered):
         context = {
@@ -41,12 +54,13 @@ def write_report(run: Run, folder: str | os.PathLike[str]) -> pathlib.Path:
             "before": ordered[position - 1] if position else None,
             "after": ordered[position + 1] if position + 1 < len(ordered) else None,
             "pages": pages,
+            "mutants": [form for form in (table or {"forms": ()})["forms"] if form["claim"] == verdict.id],
         }
         write_whole(target / pages[verdict.id], environment.get_template("claim.html").render(context))
     families: dict[str, list[ClaimVerdict]] = {}
     for verdict in ordered:
         families.setdefault(verdict.family, []).append(verdict)
-    index = environment.get_template("index.html").render(run=run, families=families, pages=pages, unexpected=list(_unexpected(run)))
+    index = environment.get_template("index.html").render(run=run, families=families, pages=pages, unexpected=list(_unexpected(run)), mutants=table)
     return write_whole(target / "index.html", index)
 
 
@@ -108,7 +122,7 @@ def _page_names(run: Run) -> dict[str, str]:
     pages: dict[str, str] = {}
     for verdict in run.verdicts:
         name = words.slug(verdict.id)
-        while f"{name}.html" in pages.values() or name == "index":
+        while f"{name}.html" in pages.values() or name in ("index", "mutants"):
             name += "-again"
         pages[verdict.id] = f"{name}.html"
     return pages

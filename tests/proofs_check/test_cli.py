@@ -180,7 +180,10 @@ def test_runs_go_to_a_folder_of_their_own(call, engine, tmp_path):
         (["run", "two_state", "--method", "softmax"], r"unknown method 'softmax'.*Did you mean softmax-pg"),
         (["run", "two_state", "--method", "npg"], r"npg needs --step-size, for example"),
         (["run", "two_state", "--method", "npg", "--step-size", "big"], r"--step-size 'big' is no number"),
-        (["run", "two_state", "--method", "policy-iteration", "--step-size", "1"], r"no method here has --step-size: policy-iteration takes no settings"),
+        (
+            ["run", "two_state", "--method", "policy-iteration", "--step-size", "1"],
+            r"no method here has --step-size: policy-iteration takes no settings",
+        ),
         (["run", "two_state", "--method", "npg", "--step-size", "1", "--plot", "a.txt"], r"a\.txt: the ending must be \.svg, \.png or \.pdf"),
         (["solve", "two_state", "--out", "a.txt"], r"a\.txt: the ending must be \.json, \.csv or \.npz"),
         (["solve", "two_state", "--tol", "0"], r"--tol is 0\.0; it must be above 0"),

@@ -23,6 +23,7 @@ def test_a_rate_is_certified_for_a_thousand_steps(identifier, form):
     case = _case(identifier, form)
     (run,) = certify_long(case, 1000, instances=named_instances(case)[:1])
     assert run.status == "holds" and run.steps == 1000 and run.ratio is not None and run.ratio <= 1
+    assert run.judged >= 1000  # every t, the statement being about each
 
 
 def test_a_false_rate_is_caught():
