@@ -77,7 +77,8 @@ def mutants(case: Case) -> list[Mutant]:
         known.add(content)
         taken = sum(other.name == name or other.name.startswith(f"{name} (place ") for other in out)
         name = name if not taken else f"{name} (place {taken + 1})"
-        control = dataclasses.replace(changed, name=f"{case.name}, {name}", kind="control", because="", symbolic=(), boxes=(), polynomial=(), chain=(), conjecture=False)
+        unproved: dict[str, Any] = {"symbolic": (), "boxes": (), "polynomial": (), "chain": (), "conjecture": False}
+        control = dataclasses.replace(changed, name=f"{case.name}, {name}", kind="control", because="", **unproved)
         out.append(Mutant(name, control, same_run))
     return out
 
