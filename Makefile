@@ -6,7 +6,7 @@ READY  := $(VENV)/.installed
 
 .PHONY: verify test lint bench docs
 
-verify: $(READY)  ## the ten theorems at the quick budget; prints where the report lies
+verify: $(READY)  ## the catalogue at the quick budget; prints where the report lies
 	$(BIN)/pgtheory verify --budget quick
 
 test: $(READY)  ## the test suite, on all cores

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η", "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "μ",
     "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "psi": "ψ", "omega": "ω", "Delta": "Δ", "Phi": "Φ", "Pi": "Π", "ell": "ℓ",
+    "nu": "ν", "chi": "χ", "xi": "ξ", "zeta": "ζ", "iota": "ι", "varepsilon": "ε", "Sigma": "Σ", "Gamma": "Γ", "Theta": "Θ", "Omega": "Ω",
 }  # fmt: skip
 OPERATORS = {
     "le": "≤", "ge": "≥", "leq": "≤", "geq": "≥", "cdot": "·", "times": "×", "sum": "∑", "in": "∈", "infty": "∞", "nabla": "∇", "partial": "∂",
     "|": "‖", "Vert": "‖", "sim": "∼", "prime": "′", "to": "→", "neq": "≠", "forall": "∀", "{": "{", "}": "}", "lbrace": "{", "rbrace": "}",
+    "langle": "⟨", "rangle": "⟩", "lceil": "⌈", "rceil": "⌉", "lfloor": "⌊", "rfloor": "⌋", "notin": "∉", "ne": "≠", "propto": "∝", "prod": "∏",
+    "pm": "±", "dots": "…", "ldots": "…", "cdots": "⋯", "subset": "⊂", "cup": "∪", "cap": "∩", "circ": "∘",
 }  # fmt: skip
-FUNCTIONS = ("log", "exp", "max", "min", "sup", "inf")
+FUNCTIONS = ("log", "exp", "max", "min", "sup", "inf", "cos", "sin", "Pr")
+ACCENTS = {"bar": "¯", "hat": "^", "tilde": "~", "overline": "¯"}
 SPACES = {",": "0.17em", ";": "0.28em", ":": "0.22em", " ": "0.25em", "quad": "1em", "!": "0"}
 IGNORED = ("textstyle", "displaystyle", "limits", "bigl", "bigr")
 _TOKEN = re.compile(r"\\([A-Za-z]+|.)|([0-9]+(?:\.[0-9]+)?)|([A-Za-z])|(\s+)|(.)", re.DOTALL)
@@ -64,7 +69,7 @@ class _Reader:
             else:
                 below = self.atom()
         above = f"<mrow>{above}</mrow>" if above.count("<m") > 1 and not above.startswith("<mrow>") else above
-        limits = token is not None and token[0] == "command" and token[1] in ("sum", "max", "min", "sup", "inf")
+        limits = token is not None and token[0] == "command" and token[1] in ("sum", "prod", "max", "min", "sup", "inf")
         if below and above:
             return f"<{'munderover' if limits else 'msubsup'}>{base}{below}{above}</{'munderover' if limits else 'msubsup'}>"
         if below:
@@ -104,7 +109,10 @@ class _Reader:
             return f'<mrow><mo stretchy="true">{opening}</mo>{inside}<mo stretchy="true">{self.delimiter()}</mo></mrow>'
         if name == "mathbb":
             letter = re.sub(r"<[^>]*>", "", self.atom())
-            return f"<mi>{ {'E': '𝔼', 'P': 'ℙ', 'R': 'ℝ'}[letter] }</mi>".replace(" ", "")
+            early = letter in "CHNPQRZ"  # these were in Unicode before the others
+            return f"<mi>{unicodedata.lookup(f'DOUBLE-STRUCK CAPITAL {letter}') if early else chr(0x1D538 + ord(letter) - ord('A'))}</mi>"
+        if name in ACCENTS:
+            return f'<mover accent="true">{self.atom()}<mo>{ACCENTS[name]}</mo></mover>'
         if name in ("text", "mathrm", "operatorname"):
             words = self.raw_group()
             return f"<mtext>{html.escape(words)}</mtext>"
