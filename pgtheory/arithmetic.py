@@ -209,6 +209,8 @@ def absolute(values: Any) -> Any:
 
 def _no_rational(values: Any, name: str) -> Any:
     numbers = kind(values)
+    if np.size(values) == 0:
+        return values
     if numbers == "rational" or (numbers == "field" and not all(hasattr(x, name) for x in np.asarray(values).reshape(-1).tolist())):
         raise TypeError(f"{name} leaves the rationals: convert with arithmetic.balls(...) first")
     return values

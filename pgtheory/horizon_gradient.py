@@ -80,17 +80,21 @@ def simultaneous_policies(logits: Array, transitions: Array, rewards: Array, sta
     return np.stack(out, axis=1)
 
 
-def dynamic_policies(transitions: Array, rewards: Array, weights: Array, steps: int, order: str = "backwards") -> Array:
+def dynamic_policies(
+    transitions: Array, rewards: Array, weights: Array, steps: int, order: str = "backwards", stages_left: Array | None = None
+) -> Array:
     """Stage policies (B, H, S, A) after `steps` steps of size 2/(H - h) in every epoch, from uniform ones.
 
-    weights  (B, H, S): mu_h;  order "backwards" is dynamic policy gradient; "forwards" trains stage 0 first, which is not"""
+    weights      (B, H, S): mu_h;  order "backwards" is dynamic policy gradient; "forwards" trains stage 0 first, which is not
+    stages_left  (B, H): H - h, where it is not what the shape says"""
     stages = rewards.shape[1]
+    left = stages - np.arange(stages) if stages_left is None else stages_left
     policies = arithmetic.softmax(rewards * 0)
     for h in reversed(range(stages)) if order == "backwards" else range(stages):
         actions = stage_values(policies, transitions, rewards)[1][:, h]
         logits = actions * 0
         for _ in range(steps):
-            logits = logits + epoch_gradient(policies[:, h], actions, weights[:, h]) * 2 / (stages - h)
+            logits = logits + epoch_gradient(policies[:, h], actions, weights[:, h]) * (2 / left[..., h])[..., None, None]
             policies[:, h] = arithmetic.softmax(logits)
     return policies
 

@@ -93,7 +93,8 @@ class Extra:
         """Whether the entries are what `kind` says."""
         if self.kind == "real":
             low, high = fraction(self.low), fraction(self.high)
-            return bool(all(low <= fraction(x) <= high for x in np.asarray(values).reshape(-1)))
+            slack = 0 if np.asarray(values).dtype == object else Fraction(1, 2**40) * max(abs(low), abs(high))
+            return bool(all(low - slack <= fraction(x) <= high + slack for x in np.asarray(values).reshape(-1)))
         total = values.sum(axis=-1)
         rows = np.all(total == 1) if values.dtype == object else np.allclose(total, 1)
         bounds = (values > 0).all() if self.kind == "interior" else (values >= 0).all()

@@ -20,7 +20,7 @@ hessian = Claim(
             because="two arms attain sqrt(3)/9 = 0.19245 at discount 0",
         ),
         Control(
-            "one horizon less",
+            "half of it, and one horizon less",
             q.hessian_norm <= sqrt(3) / 18 / (1 - q.gamma),
             because="two arms attain sqrt(3)/9, twice that",
         ),

@@ -102,7 +102,7 @@ feature_cosine = Claim(
             because="the bound is the Bellman equation in disguise: with another reward than w.(phi - gamma phibar') nothing ties the features",
         ),
         Control(
-            "without the next features' length",
+            "half the bound",
             q.feature_cosine <= q.cosine_bound / 2,
             where=((Rational(1, 100), q.feature_scale),),
             because="with weights along phi - gamma phibar' the bound is attained, so no share of it will do",
@@ -123,7 +123,14 @@ subspace = Claim(
     forms=[
         Form("gradient", equal(q.softmax_gradient_sums, q.zero), symbolic=((1, 2), (2, 2), (2, 3))),
         Form("Hessian", equal(q.hessian_sums, q.zero), symbolic=((1, 2), (1, 3))),
-        Form("two arms", equal(q.hessian_times_gradient, q.trace_times_gradient), domain=TWO_ARMS, instances=PAIRS_OF_ARMS, symbolic=((1, 2),)),
+        Form(
+            "two arms",
+            equal(q.hessian_times_gradient, q.trace_times_gradient),
+            domain=TWO_ARMS,
+            where=((q.A, 3),),
+            instances=PAIRS_OF_ARMS,
+            symbolic=((1, 2),),
+        ),
     ],
     negative_controls=[
         Control(
@@ -195,11 +202,11 @@ counterfactual = Claim(
             because="the variance changes along the tilt, so half the variance times its square is the second order only",
         ),
         Control(
-            "in an MDP without the potential",
+            "in an MDP, normalised over the start",
             q.visited_divergence >= (1 - q.gamma) * q.tilt * q.other_value_mu - q.tilt_normaliser_mu,
             domain=LATER,
             instances=SMALL,
-            because="what a state is worth later must be part of the tilt: tilting by the present reward alone prices only the first step",
+            because="the normaliser must be averaged over the visits of the new policy, not over where it starts",
         ),
     ],
     instances=(MIXED, *BANDITS),

@@ -505,7 +505,12 @@ penalty = Claim(
         Form("forward", q.penalised_divergence <= q.largest_advantage_range**2 / (8 * q.beta**2)),
         Form("backward", q.penalised_divergence_back <= q.largest_advantage_range**2 / (8 * q.beta**2)),
         Form("every state", q.penalised_divergences <= q.advantage_ranges**2 / (8 * q.beta**2)),
-        Form("enough weight", q.safe_divergence <= q.radius, settings={q.radius: Between(Rational(1, 1000), 1)}),
+        Form(
+            "enough weight",
+            q.safe_divergence <= q.radius,
+            settings={q.radius: Between(Rational(1, 1000), 1)},
+            where=((Rational(1, 10**6), q.largest_advantage_range),),
+        ),
     ],
     negative_controls=[
         Control(
@@ -567,10 +572,11 @@ tsallis = Claim(
             "what was truncated comes back",
             q.gap_sup <= q.gap_sup_0 / 2,
             process=Munchausen(temperature=q.tau),
-            domain=random_mdps(policy="any", rho="mu", mu="any", max_states=2, max_actions=3),
+            domain=random_mdps(policy="deterministic", rho="mu", mu="any", max_states=2, max_actions=3),
             settings={q.tau: (Rational(1, 10),)},
             where=((1, q.T),),
             horizon=3,
+            instances=BANDITS,
             because="an action whose probability is 0 stays at 0 for ever, be it the best",
         ),
     ],

@@ -113,7 +113,7 @@ gravity_well = Claim(
         ),
         Control(
             "three arms",
-            q.T >= q.inverse_probability_drop / (2 * q.eta * q.least_suboptimality),
+            q.T >= q.inverse_probability_drop / (2 * q.eta),
             domain=ARMS,
             where=((0, q.least_suboptimality), (0, q.T)),
             because="when a third arm is unlearnt, what it had is shared by the others, and a rare arm gains with the rest",

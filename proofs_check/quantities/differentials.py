@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pgtheory import arithmetic
 from proofs_check.quantities.registry import define, flat, norm, per_record
 
 if TYPE_CHECKING:
@@ -98,8 +99,12 @@ def _centred(c: Context) -> Array:
 @define("natural_direction", r"F^{+}\nabla_\theta V^{\pi_\theta}(\mu)", "step", "state-action pairs")
 def _natural_direction(c: Context) -> Array:
     """The shortest solution x of F x = gradient (the pseudo-inverse), state by state: 0 where the state is not visited."""
-    visited = c.visits_mu[:, c.now][..., None] > 0
-    return flat(np.where(visited, _centred(c), _centred(c) * 0))
+    visits, policies = c.visits_mu[:, c.now][..., None], c.policies[:, c.now]
+    actions = policies.shape[-1]
+    eye, weight = c.constant(np.eye(actions, dtype=np.int64)), np.where(visits > 0, visits, visits * 0 + 1)
+    fisher = weight[..., None] * (policies[..., None] * (eye - policies[..., None, :]))  # d (diag pi - pi pi')
+    gradient = visits * policies * c.advantages[:, c.now] / (1 - c.discount)[:, None, None, None]
+    return flat(arithmetic.solve(fisher + c.constant(np.ones((actions, actions), dtype=np.int64)), gradient))  # the ones fix sum_a x = 0
 
 
 @define("advantage_sums", r"\textstyle\sum_aA^\pi(s,a)", "step", "states")

@@ -229,7 +229,7 @@ def _dynamic_bounds(c: Context) -> Array:
 def _forward_gap(c: Context) -> Array:
     """Largest optimality gap of any first state after training the stages for 400 steps each in the wrong order, the first stage first."""
     moves, paid = _stages(c)
-    trained = horizon_gradient.dynamic_policies(moves, paid, c.extra("stage_starts"), MANY_STEPS, order="forwards")
+    trained = horizon_gradient.dynamic_policies(moves, paid, c.extra("stage_starts"), MANY_STEPS, order="forwards", stages_left=_stages_left(c))
     return per_instance(_trained_gap(c, trained))
 
 

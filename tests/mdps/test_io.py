@@ -196,7 +196,7 @@ JSON = {
     "a successor twice": (pair(to={"1": "1/2", "01": "1/2"}), "successor '01' was there before"),
     "action 0 missing": (pair(action=1), "state 0 has an action 1 but no action 0"),
     "a leak": (pair(to={"0": "1/3", "1": "1/2"}), r"transitions\[0, 0\] \(state 0, action 0\) sums to 5/6, not 1"),
-    "a state without action": ({**GOOD, "transitions": GOOD["transitions"][:1]}, "state 1 has no action"),
+    "a state without action": ({**GOOD, "transitions": GOOD["transitions"][:1]}, "state 1 of 2 has no action"),
     "an unknown name": ({**GOOD, "states": ["home", "pit"], "transitions": [{**GOOD["transitions"][0], "state": "hom"}]}, "Did you mean home"),
 }
 

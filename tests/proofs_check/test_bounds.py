@@ -47,7 +47,7 @@ def test_nothing_is_drawn_where_an_assumption_fails(model):
     assert bounds_for_run(pgtheory.run(shifted, pgtheory.NaturalPG(step_size=0.3), 10)) == {}
     elsewhere = pgtheory.run(model, pgtheory.NaturalPG(step_size=0.3), 10, initial=np.array([[0.9, 0.1]] * 3))
     assert bounds_for_run(elsewhere) == {}
-    assert bounds_for_run(pgtheory.run(model, pgtheory.ProjectedPG(step_size=0.3), 10)) == {}
+    assert bounds_for_run(pgtheory.run(model, pgtheory.PolicyIteration(), 10)) == {}
 
 
 def test_plot_run_draws_the_catalogues_bound(model):

@@ -40,13 +40,13 @@ def test_every_sampled_instance_meets_the_assumptions(name):
         for array in rows:
             assert (array >= 0).all()
             np.testing.assert_allclose(array.sum(axis=-1), 1, atol=array.shape[-1] * tolerances.EPS)
-        assert all(np.isfinite(value).all() and (value > 0).all() for value in batch.settings.values())
+        assert all(np.isfinite(value).all() and (value >= 0).all() for value in batch.settings.values())
 
 
 def test_sizes_run_from_one_state_and_one_action_upwards():
     for case in CASES.values():
         sizes = case.domain.sizes()
-        assert sizes[0] == (1, 1) and len(set(sizes)) == len(sizes)
+        assert sizes[0] == (1, case.domain.min_actions) and len(set(sizes)) == len(sizes)
         assert [s * a for s, a in sizes] == sorted(s * a for s, a in sizes)
     assert bandits().sizes() == [(1, a) for a in range(1, 6)]
 

@@ -24,7 +24,7 @@ CASES = {f"{case.claim}:{case.name}": case for found in claims().values() for ca
 @pytest.mark.parametrize("name", CASES)
 def test_named_instances_are_exact_and_meet_the_assumptions(name):
     case = CASES[name]
-    small = dataclasses.replace(case, instances=tuple(i for i in case.instances if i in SMALL + BANDITS) or case.instances[:1])
+    small = dataclasses.replace(case, instances=tuple(i for i in case.instances if isinstance(i, str) and i in SMALL + BANDITS) or case.instances[:1])
     found = list(named(small))
     assert found
     for instance in found:
@@ -32,6 +32,8 @@ def test_named_instances_are_exact_and_meet_the_assumptions(name):
         assert not case.domain.broken(instance) and in_range(case.settings, instance)
         for rows in (instance.transitions, instance.mu, instance.rho, instance.policy):
             assert (np.asarray(rows.sum(axis=-1)).reshape(-1) == 1).all()
+    if all(isinstance(entry, Instance) for entry in small.instances):
+        return  # complete as they are
     several = [i for i in found if i.shape[0] > 1]
     if several and case.domain.policy == "interior":
         assert len({str(i.policy.tolist()) for i in several}) > 2
