@@ -266,16 +266,21 @@ def _eliminate(matrix: Array, rhs: Array) -> Array:
     rows = np.concatenate([matrix, rhs], axis=1)
     rows = rows * _constant(rows, 1)  # no int may meet another: int / int is a float
     for i in range(n):
-        pivot = next((k for k in range(i, n) if rows[k, i] != 0), None)
+        pivot = next((k for k in range(i, n) if not _is_zero(rows[k, i])), None)
         if pivot is None:
             raise ZeroDivisionError("singular matrix")
         if pivot != i:
             rows[[i, pivot]] = rows[[pivot, i]]
         rows[i] = rows[i] / rows[i, i]
         for k in range(n):
-            if k != i and rows[k, i] != 0:
+            if k != i and not _is_zero(rows[k, i]):
                 rows[k] = rows[k] - rows[i] * rows[k, i]
     return rows[:, n:]
+
+
+def _is_zero(x: Any) -> bool:
+    """Whether a field element is 0; a function: whether it is the zero function."""
+    return bool(x.same(0)) if hasattr(x, "same") else bool(x == 0)
 
 
 def mix(policy: Any, table: Any) -> Array:

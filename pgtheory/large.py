@@ -35,6 +35,8 @@ from pgtheory.arithmetic import project_simplex, softmax
 
 Array = np.ndarray
 EPS = 2.0**-52
+TWIN = 2.0**-44
+"""How far, relatively, the exact twin of a model in floats may be from it: 2^-46 an entry, a few entries a row."""
 MOST_PRODUCTS = 2000
 """Iterations of one evaluation after which it is taken as it is; its interval says what it is worth."""
 
@@ -99,7 +101,11 @@ class Evaluator:
         self.values = self._solve(moves, paid, self.values, self.tol * (1 - self.gamma))
         residual = paid + self.gamma * (moves @ self.values) - self.values
         self.products += 1
-        rounding = (self._longest + 4) * EPS * (np.abs(self.rewards).max() + 2 * np.abs(self.values).max())
+        size = np.abs(self.values).max()
+        rounding = (self._longest + 4) * EPS * (np.abs(self.rewards).max() + 2 * size)
+        # rows that sum to 1 but for rounding stand for rows that do exactly, and numbers for the simplest fractions beside them (`mdp.exact`)
+        defect = np.abs(moves.sum(axis=1) - 1).max() + np.abs(policy.sum(axis=1) - 1).max() + TWIN
+        rounding += 2 * defect * size + TWIN * np.abs(self.rewards).max()
         low, high = ((residual.min() - rounding) / (1 - self.gamma), (residual.max() + rounding) / (1 - self.gamma))
         ahead = self.rewards + self.gamma * (self.rows @ self.values).reshape(self.states, self.actions)
         self._moves = moves
@@ -184,7 +190,8 @@ def run_large(
         values, ahead, (low, high) = evaluator.evaluate(policy)
         if t in times:
             middle = float(rho @ values)
-            slack = 4 * EPS * mdp.num_states * float(rho @ np.abs(values))
+            largest = max(np.abs(values).max(), np.abs(solution.upper).max(), np.abs(solution.lower).max())
+            slack = 4 * EPS * mdp.num_states * float(largest)
             lower, upper = middle + low - slack, middle + high + slack
             rows.append((t, lower, upper, max(best[0] - upper, 0.0), best[1] - lower, evaluator.products, time.perf_counter() - began))
             if progress is not None:

@@ -26,6 +26,24 @@ def compiler() -> str:
 
 
 @functools.cache
+def judges() -> str:
+    """The versions that a verdict depends on, and the stored certificates of proofs."""
+    base = importlib.util.find_spec("proofs_check")
+    folder = pathlib.Path(base.origin).parent if base is not None and base.origin is not None else pathlib.Path()
+    proofs = folder / "engine" / "certificates.json"
+    stored = hashlib.sha256(proofs.read_bytes()).hexdigest()[:16] if proofs.exists() else ""
+    return " ".join([compiler(), *(f"{name} {version(name)}" for name in ("python-flint", "sympy", "scipy")), stored])
+
+
+@functools.cache
+def zoo_modules() -> tuple[str, ...]:
+    """The modules of the named models."""
+    import mdps
+
+    return tuple(sorted(f"mdps.zoo.{path.stem}" for path in (pathlib.Path(mdps.__file__).parent / "zoo").glob("*.py") if path.stem != "__init__"))
+
+
+@functools.cache
 def _file_of(module: str) -> pathlib.Path | None:
     """The file of a module of these packages, None where there is no such module; nothing is imported but the top package."""
     top, *rest = module.split(".")

@@ -12,7 +12,7 @@ import inspect
 from typing import Any
 
 from mdps.errors import nearest
-from pgtheory.sources import compiler, digest_of
+from pgtheory.sources import digest_of, judges, zoo_modules
 from proofs_check import expression
 from proofs_check.bibliography import CITATIONS
 from proofs_check.domains import Domain
@@ -106,7 +106,7 @@ class Case:
 
         method = [] if self.process is None else [(self.process if inspect.isclass(self.process) else type(self.process)).__module__]
         modules = (*ENGINE, *sorted({*defining_modules(self.names()), *method}))
-        sources = digest_of(modules, compiler(), without=("proofs_check.catalogue", "proofs_check.quantities"))
+        sources = digest_of(modules, judges(), without=("proofs_check.catalogue", "proofs_check.quantities"))
         return hashlib.sha256(f"{sources} {self.canonical()}".encode()).hexdigest()[:16]
 
     def names(self) -> set[str]:
@@ -116,8 +116,8 @@ class Case:
         return {symbol.name for tree in trees for symbol in tree.free_symbols}
 
 
-ENGINE = ("proofs_check.engine.examination",)
-"""What every verdict depends on, with all that it imports."""
+ENGINE = ("proofs_check.engine.examination", *zoo_modules())
+"""What every verdict depends on, with all that it imports, and the named models, which are loaded by their text."""
 
 
 def _source_of(process: Any) -> str:

@@ -319,7 +319,12 @@ class _Optimum:
 
     @functools.cached_property
     def mask(self) -> Array:
-        """(1, S, A) booleans: the actions `best`."""
+        """Which actions are optimal besides `best` is not known of a whole class: instances with ties are in it."""
+        raise Unprovable("the set of all optimal actions depends on the instance")
+
+    @functools.cached_property
+    def chosen(self) -> Array:
+        """(1, S, A) booleans: the actions `best`, one optimal action a state."""
         self.used = True
         return np.eye(self.made.actions, dtype=bool)[list(self.best)][None]
 
@@ -330,7 +335,7 @@ class _ClassContext(Context):
     @functools.cached_property
     def selection(self) -> Array:
         assert self.given_optimum is not None
-        return self.constant(self.given_optimum.mask.astype(np.int64))
+        return self.constant(self.given_optimum.chosen.astype(np.int64))  # type: ignore[attr-defined]
 
 
 def _one(number: Any) -> Array:

@@ -171,7 +171,7 @@ def _conditions(case: Case) -> Swap:
             x = sympy.Symbol(name)
             if large == 1 and small.has(x):
                 share = sympy.cancel(small / x)
-                if not share.has(x):
+                if not share.has(x) and nonnegative(share):
                     return {x: (1 - 1 / _root(name) ** 2) / share}
     return {}
 
@@ -181,7 +181,9 @@ def _counts_from_one(case: Case) -> bool:
 
 
 def _powers(tree: sympy.Expr) -> sympy.Expr:
-    """b^(n + k t) as V^k b^(n+k), with V = b^(t-1); powers of a base that is not seen to lie in [0, 1] stay as they are."""
+    """b^(n + k t) as V^k b^n with V = b^t, or where t >= 1 is known as V^k b^(n+k) with V = b^(t-1).
+
+    Powers of a base that is not seen to lie in [0, 1] stay as they are."""
     swap: dict[sympy.Expr, sympy.Expr] = {}
     for power in tree.atoms(sympy.Pow):
         base, exponent = power.base, power.exp
@@ -195,7 +197,7 @@ def _powers(tree: sympy.Expr) -> sympy.Expr:
         if n.free_symbols or not k.is_Rational or not (nonnegative(base) and nonnegative(1 - base)):
             continue
         share = sympy.Symbol(f"root_range_power_{abs(hash(base))}", positive=True)
-        swap[power] = share ** (-2 * k) * base ** (n + k)
+        swap[power] = share ** (-2 * k) * base ** (n + k if time[0] != T else n)
     return tree.xreplace(swap)
 
 

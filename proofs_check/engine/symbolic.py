@@ -117,8 +117,12 @@ class RationalFunction:
         monic = self.above / lead
         return self._new(self.below / lead, {} if monic.is_constant() else {str(monic): (monic, 1)})
 
-    def __eq__(self, other: object) -> bool:
+    def same(self, other: object) -> bool:
+        """Whether both are the same function."""
         return bool((self - other).above == 0)
+
+    def __eq__(self, other: object) -> bool:
+        return self.same(other)
 
     def __hash__(self) -> int:
         raise TypeError("a rational function has no canonical form to hash")

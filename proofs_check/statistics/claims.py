@@ -18,7 +18,7 @@ import sympy
 
 from mdps.errors import nearest, plural
 from mdps.rational import rational, rational_array
-from pgtheory.sources import compiler, digest_of
+from pgtheory.sources import digest_of, judges, zoo_modules
 from proofs_check import expression
 from proofs_check.claim import Source
 from proofs_check.expression import ExpressionError
@@ -154,8 +154,8 @@ class SampledCase:
     def digest(self) -> str:
         """Digest of the content and of the sources that draw and judge it."""
         draw = self.statement.sampler.draw
-        modules = ("proofs_check.statistics.examination", draw.__module__, *sorted(defining_modules(self.statement.names())))
-        sources = digest_of(modules, compiler(), without=("proofs_check.catalogue", "proofs_check.quantities"))
+        modules = ("proofs_check.statistics.examination", *zoo_modules(), draw.__module__, *sorted(defining_modules(self.statement.names())))
+        sources = digest_of(modules, judges(), without=("proofs_check.catalogue", "proofs_check.quantities"))
         return hashlib.sha256(f"{sources} {self.canonical()}".encode()).hexdigest()[:16]
 
 

@@ -220,12 +220,16 @@ REGRET = Sampler(
 # Concentration
 
 
+LATTICE = 1e-9
+"""Empirical distances lie on a lattice of step 1/samples at most; rounding must not move one across the bound."""
+
+
 def _deviation(instance: Instance, rng: np.random.Generator, count: int) -> Array:
     """(count, 1): whether `samples` successors of the first state under the policy have an empirical distribution at least `distance` away."""
     samples, distance = int(instance.settings["samples"]), float(instance.settings["distance"])
     row = instance.policy[0] @ instance.transitions[0]
     seen = rng.multinomial(samples, row / row.sum(), size=count) / samples
-    return (np.abs(seen - row).sum(axis=1, keepdims=True) >= distance).astype(np.float64)
+    return (np.abs(seen - row).sum(axis=1, keepdims=True) >= distance - LATTICE).astype(np.float64)
 
 
 DEVIATION = Sampler(

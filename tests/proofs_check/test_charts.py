@@ -16,7 +16,7 @@ from proofs_check.catalogue import claims, get_claim
 from proofs_check.claim import Case
 from proofs_check.domains import bandits, random_mdps
 from proofs_check.engine.charts import _Variables, prove_everywhere, scope
-from proofs_check.engine.ordered import Ordered, Path, Root
+from proofs_check.engine.ordered import Ordered, Path, Root, Unprovable
 from proofs_check.engine.polynomials import Signs
 from proofs_check.instance import exact_context, exact_optimum
 from proofs_check.quantities import gap, quantity
@@ -260,9 +260,20 @@ def test_an_exponential_is_only_known_to_lie_on_its_side_of_one():
     x = Ordered.of(made.gens["x0_0"], path)
     up, down = x.exp(), (-x).exp()
     assert up >= 1 and down <= 1 and down >= 0 and x.exp() == up and (x * 0).exp() == 1
-    assert path.taken == [] and (2 * x).exp() != up
+    assert path.taken == [] and not (2 * x).exp().same(up)
     policies = random_policies(1, 1, 1, 2)
     assert policies.shape == (1, 1, 2)
+
+
+@pytest.mark.exact
+def test_an_equality_that_only_some_instances_meet_ends_the_proof():
+    """Code that asks whether a probability is 0 takes one way on the inside of the class and the other on its boundary."""
+    made, _ = variables()
+    path = Path(Signs(made.region), (), [], [])
+    x = Ordered.of(made.gens["x0_0"], path)
+    assert x == x * 1 and x - x == 0
+    with pytest.raises(Unprovable):
+        bool(x == 0)
 
 
 @pytest.mark.exact
