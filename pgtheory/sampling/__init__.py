@@ -1,0 +1,42 @@
+"""Sampling: simulators in compiled code, environments, estimators with their exact expectations, methods that learn from samples.
+
+Names are loaded when they are first used; nothing is compiled before it runs.  `pgtheory.sampling.environment` needs the package gymnasium.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "Paths": "simulator",
+    "simulate": "simulator",
+    "sampled_returns": "simulator",
+    "AllPaths": "paths",
+    "all_paths": "paths",
+    "Estimator": "estimators",
+    "Reinforce": "estimators",
+    "RewardToGo": "estimators",
+    "ActorCritic": "estimators",
+    "GAE": "estimators",
+    "ImportanceWeighted": "estimators",
+    "Moments": "estimators",
+    "Sampled": "estimators",
+    "truncation_bound": "estimators",
+    "reward_to_go_gradient": "simulator",
+    "environment": "environment",
+    "vector_environment": "environment",
+}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'pgtheory.sampling' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"pgtheory.sampling.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
