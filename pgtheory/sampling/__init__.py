@@ -24,6 +24,11 @@ _HOME = {
     "Sampled": "estimators",
     "truncation_bound": "estimators",
     "reward_to_go_gradient": "simulator",
+    "Bandit": "bandits",
+    "SoftmaxGradient": "bandits",
+    "MirrorDescent": "bandits",
+    "expectations": "bandits",
+    "replicate": "bandits",
     "environment": "environment",
     "vector_environment": "environment",
 }

@@ -1,0 +1,149 @@
+"""The compiled runs of bandit learners (`pgtheory.sampling.bandits` has the rules).
+
+A round draws two numbers of the run's stream: the arm, then what it pays.  Losses are kept relative to their least one, and Newton's method for
+the mirror weights begins at the last round's root, which is below the next one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pgtheory.sampling.streams import S11, UNIT, lean, mix, stream
+
+
+@lean
+def draw(p, u):  # type: ignore[no-untyped-def]
+    """The arm that u falls on; never one of probability 0."""
+    arm = 0
+    while arm < p.size - 1 and u >= p[arm]:
+        u -= p[arm]
+        arm += 1
+    while p[arm] <= 0.0:
+        arm -= 1
+    return arm
+
+
+@lean
+def outcome(cumulative, u):  # type: ignore[no-untyped-def]
+    """The first outcome whose running sum exceeds u."""
+    k = 0
+    while k < cumulative.size - 1 and u >= cumulative[k]:
+        k += 1
+    return k
+
+
+@lean
+def softmax_into(logits, p):  # type: ignore[no-untyped-def]
+    largest = logits.max()
+    total = 0.0
+    for a in range(p.size):
+        p[a] = np.exp(logits[a] - largest)
+        total += p[a]
+    for a in range(p.size):
+        p[a] /= total
+
+
+@lean
+def softmax_runs(rewards, cumulative, gaps, means, start, eta, rule, number, natural, seed, run, times, regret, best, policy):  # type: ignore[no-untyped-def]
+    """Runs run .. run + n - 1 of `SoftmaxGradient`.  rule: 0 the number as baseline, 1 the value, 2 the baseline of least variance."""
+    arms = start.size
+    logits, p = np.empty(arms), np.empty(arms)
+    for c in range(regret.shape[0]):
+        key, step = stream(seed, run + c)
+        logits[:] = start
+        softmax_into(logits, p)
+        total, record = 0.0, 0
+        for t in range(1, times[-1] + 1):
+            for a in range(arms):
+                total += p[a] * gaps[a]
+            arm = draw(p, (mix(key) >> S11) * UNIT)
+            key += step
+            paid = rewards[arm, outcome(cumulative[arm], (mix(key) >> S11) * UNIT)]
+            key += step
+            base = number
+            if rule == 1:
+                base = 0.0
+                for a in range(arms):
+                    base += p[a] * means[a]
+            elif rule == 2:
+                square, weight, base, least = 0.0, 0.0, 0.0, 1.0
+                for a in range(arms):
+                    square += p[a] * p[a]
+                    if p[a] > 0.0:
+                        least = min(least, p[a])
+                for a in range(arms):
+                    if p[a] > 0.0:
+                        w = least / p[a] if natural else p[a] * (1.0 - 2.0 * p[a] + square)
+                        weight += w
+                        base += w * means[a]
+                base = base / weight if weight > 0.0 else 0.0
+            gain = eta * (paid - base)
+            if natural:
+                logits[arm] += gain / p[arm]
+            else:
+                for a in range(arms):
+                    logits[a] -= gain * p[a]
+                logits[arm] += gain
+            softmax_into(logits, p)
+            if t == times[record]:
+                regret[c, record] = total
+                best[c, record] = 0.0
+                for a in range(arms):
+                    if gaps[a] == 0.0:
+                        best[c, record] += p[a]
+                record += 1
+        policy[c] = p
+
+
+@lean
+def mirror_runs(rewards, cumulative, gaps, eta, kind, decreasing, seed, run, times, regret, best, policy):  # type: ignore[no-untyped-def]
+    """Runs run .. run + n - 1 of `MirrorDescent`.  kind: 0 Shannon, 1 Tsallis, 2 log-barrier."""
+    arms = gaps.size
+    losses, p = np.empty(arms), np.empty(arms)
+    scale = 2.0 if kind == 1 else 1.0
+    for c in range(regret.shape[0]):
+        key, step = stream(seed, run + c)
+        losses[:] = 0.0
+        total, record = 0.0, 0
+        for t in range(1, times[-1] + 2):
+            rate = eta / np.sqrt(np.float64(t)) if decreasing else eta
+            least = losses.min()
+            if kind == 0:
+                for a in range(arms):
+                    p[a] = np.exp(-rate * (losses[a] - least))
+            else:
+                y = scale / rate
+                for _ in range(100):
+                    excess, slope = -1.0, 0.0
+                    for a in range(arms):
+                        x = losses[a] - least + y
+                        w = scale / (rate * x)
+                        if kind == 1:
+                            w *= w
+                            slope += 2.0 * w / x
+                        else:
+                            slope += w / x
+                        p[a] = w
+                        excess += w
+                    y += excess / slope
+                    if abs(excess) <= 4e-16 * slope * y:
+                        break
+            mass = p.sum()
+            for a in range(arms):
+                p[a] /= mass
+            if record < times.size and t - 1 == times[record]:
+                regret[c, record] = total
+                best[c, record] = 0.0
+                for a in range(arms):
+                    if gaps[a] == 0.0:
+                        best[c, record] += p[a]
+                record += 1
+            if t > times[-1]:
+                break
+            for a in range(arms):
+                total += p[a] * gaps[a]
+            arm = draw(p, (mix(key) >> S11) * UNIT)
+            key += step
+            paid = rewards[arm, outcome(cumulative[arm], (mix(key) >> S11) * UNIT)]
+            key += step
+            losses[arm] += (1.0 - paid) / p[arm]
+        policy[c] = p
