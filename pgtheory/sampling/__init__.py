@@ -1,6 +1,6 @@
 """Sampling: simulators in compiled code, environments, estimators with their exact expectations, methods that learn from samples.
 
-Names are loaded when they are first used; nothing is compiled before it runs.  `pgtheory.sampling.environment` needs the package gymnasium.
+Names are loaded when they are first used; nothing is compiled before it runs.  `pgtheory.sampling.environments` needs the package gymnasium.
 """
 
 from __future__ import annotations
@@ -29,8 +29,17 @@ _HOME = {
     "MirrorDescent": "bandits",
     "expectations": "bandits",
     "replicate": "bandits",
-    "environment": "environment",
-    "vector_environment": "environment",
+    "Fresh": "directions",
+    "Momentum": "directions",
+    "Transported": "directions",
+    "HessianAided": "directions",
+    "Page": "directions",
+    "Anchored": "directions",
+    "StochasticPG": "stochastic",
+    "SampledRuns": "stochastic",
+    "run_sampled": "stochastic",
+    "environment": "environments",
+    "vector_environment": "environments",
 }
 __all__ = list(_HOME)
 

@@ -216,7 +216,7 @@ class Expectations:
 def expectations(learner: Any, bandit: Bandit, horizon: int) -> Expectations:
     """Follows every sequence of actions and rewards for `horizon` rounds.
 
-    learner   one of this module, or any object with start(bandit), policy(state, round) and update(state, round, p, arm, reward, means), states (N, K)
+    learner   one of this module, or an object with start(bandit), policy(state, round), update(state, round, p, arm, reward, means); states (N, K)
     raises    ModelError: horizon below 1, more than 2^22 sequences
     """
     horizon = _count("horizon", horizon, 1)

@@ -13,7 +13,7 @@ from tests.pgtheory.sampling.test_simulator import LEVEL, chi_square, model_and_
 gymnasium = pytest.importorskip("gymnasium")
 from gymnasium.utils.env_checker import check_env  # noqa: E402
 
-from pgtheory.sampling.environment import environment, terminal_states, vector_environment  # noqa: E402
+from pgtheory.sampling.environments import environment, terminal_states, vector_environment  # noqa: E402
 
 
 def test_passes_the_checker_of_gymnasium():
