@@ -38,6 +38,10 @@ _HOME = {
     "StochasticPG": "stochastic",
     "SampledRuns": "stochastic",
     "run_sampled": "stochastic",
+    "LinearTD": "temporal",
+    "QLearningRun": "temporal",
+    "q_learning": "temporal",
+    "federated_sarsa": "temporal",
     "environment": "environments",
     "vector_environment": "environments",
 }
