@@ -11,8 +11,9 @@ _HOME = {
     "MDP": "mdps.model",
     "ModelError": "mdps.errors",
     "Objective": "mdps.total_reward",
+    "RobustMDP": "mdps.robust",
 }
-_MODULES = ("finite_horizon", "io", "random", "rational", "strategies", "structure", "total_reward", "zoo")
+_MODULES = ("ambiguity", "finite_horizon", "io", "random", "rational", "strategies", "structure", "total_reward", "zoo")
 __all__ = [*_HOME, *_MODULES]
 
 

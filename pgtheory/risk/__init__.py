@@ -1,0 +1,37 @@
+"""Risk-averse decisions: measures of risk, their worst laws, exact optima, gradients and methods.
+
+measures                    CVaR, mean-CVaR, spectral, semideviation, entropic, EVaR as objects (tail, exponential, scoring: the array functions)
+nested                      Markov (nested) risk: evaluation, optimal control, worst kernels, soft-robust gradients
+returns, static_cvar        exact laws of the return; static CVaR by augmented state, and where its decomposition fails
+entropic_control            entropic risk of the whole return with its schedule of levels; EVaR
+ecrm                        expected conditional risk measures, as an ordinary problem on augmented states
+distributional              categorical and quantile evaluation, second moments, plug-in bias
+gradient, methods           policy gradients of risk measures on enumerated trajectories; methods
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    **dict.fromkeys(("CVaR", "EVaR", "Entropic", "Mean", "MeanCVaR", "MeanSemideviation", "Measure", "Spectral", "Worst"), "measures"),
+    **dict.fromkeys(("check_law", "parse"), "measures"),
+    **dict.fromkeys(("cvar", "cvar_sup", "cvar_worst", "mean_semideviation", "spectral", "var"), "tail"),
+    **dict.fromkeys(("entropic", "entropic_worst", "evar", "evar_worst", "kl"), "exponential"),
+    **dict.fromkeys(("EntropicScore", "MeanVariance", "Scoring", "TailScore", "variance"), "scoring"),
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"pgtheory.risk.{_HOME[name]}"), name)
+    try:
+        return importlib.import_module(f"pgtheory.risk.{name}")
+    except ModuleNotFoundError as error:
+        raise AttributeError(f"module 'pgtheory.risk' has no attribute {name!r}") from error
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
