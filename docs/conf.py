@@ -13,7 +13,7 @@ author = "The pgtheory authors"
 copyright = "2026, the pgtheory authors"
 release = version = "0.1.0"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "claims", "mathml", "public"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "claims", "mathml", "picture", "public"]
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "_ext"]

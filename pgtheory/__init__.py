@@ -11,6 +11,11 @@ from typing import Any
 import numpy  # noqa: F401  (what every module below needs; nothing heavier is loaded here)
 
 _HOME = {
+    "DRPG": "pgtheory.robust.double_loop",
+    "RobustMirrorDescent": "pgtheory.robust.mirror_descent",
+    "RobustPG": "pgtheory.robust.gradient",
+    "RobustSoftmaxPG": "pgtheory.robust.gradient",
+    "TiltedDRPG": "pgtheory.robust.double_loop",
     "orchestrated_iteration": "pgtheory.policy_gradient.orchestrated",
     "interpolated_action_values": "pgtheory.policy_gradient.interpolated",
     "gradual_iteration": "pgtheory.policy_gradient.interpolated",
@@ -36,8 +41,14 @@ _HOME = {
     "AdaptiveMirrorDescent": "pgtheory.policy_gradient.growing_mirror_descent",
     "EntropyNPG": "pgtheory.policy_gradient.entropy_npg",
     "EntropyPG": "pgtheory.policy_gradient.entropy",
+    "ImproperActorCritic": "pgtheory.improper",
     "ImproperPG": "pgtheory.improper",
     "LinearQuadratic": "pgtheory.linear_quadratic",
+    "QuadraticSystem": "pgtheory.control",
+    "Shooting": "pgtheory.control",
+    "SmoothedAgent": "pgtheory.control",
+    "advice_model": "pgtheory.control",
+    "solve_advice": "pgtheory.control",
     "dynamic_pg": "pgtheory.horizon_gradient",
     "simultaneous_pg": "pgtheory.horizon_gradient",
     "Method": "pgtheory.policy_gradient.method",
@@ -82,7 +93,7 @@ _HOME = {
     "state_values": "pgtheory.exact",
     "total_reward": "pgtheory.exact",
 }
-_MODULES = ("arithmetic", "exact", "policies", "policy_gradient", "stateful")
+_MODULES = ("arithmetic", "control", "exact", "policies", "policy_gradient", "stateful")
 __all__ = [*_HOME, *_MODULES]
 
 

@@ -114,7 +114,7 @@ class Evaluator:
     def state_visits(self) -> Array:
         """d of the policy evaluated last, (S,), to a residual of `tol` in sum; sums to 1 but for that."""
         start = np.asarray(self.mdp.start, dtype=np.float64)
-        self.visits = self._solve(self._moves.T.tocsr(), (1 - self.gamma) * start, self.visits, self.tol * (1 - self.gamma) / self.states)
+        self.visits = self._solve(self._moves.T, (1 - self.gamma) * start, self.visits, self.tol * (1 - self.gamma) / self.states)
         return np.maximum(self.visits, 0.0)
 
     def _solve(self, moves: Any, right: Array, guess: Array, target: float) -> Array:

@@ -10,7 +10,13 @@
     Gauss-Newton       K - 2 eta (R + gamma B'P_K B)^-1 E_K;  eta = 1/2 is policy iteration
 
 Both Lyapunov equations are linear systems of n^2 unknowns: every function here is plain array code and serves floats, rationals and balls; a
-leading batch axis is allowed throughout.  Fazel, Ge, Kakade, Mesbahi (2018).  Derivation: docs/theory/structured.md.
+leading batch axis is allowed throughout.
+
+Average cost: with x' = A x + B u + w, E w = 0, E ww' = W, the long-run cost of a step is tr(P_K W), so S0 = W makes every line above one about the
+average cost; X_K is then the stationary second moment (`LinearQuadratic.average`).
+
+Both steps keep a stabilising gain stabilising where Q > 0: Gauss-Newton for 0 < eta < 1, natural gradient for 0 < eta < 1/|R + gamma B'P_K B|.
+Fazel, Ge, Kakade, Mesbahi (2018).  Derivation: docs/theory/control.md.
 """
 
 from __future__ import annotations
@@ -20,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from mdps.errors import ModelError
+from mdps.errors import ModelError, nearest
 from pgtheory import arithmetic
 
 Array = np.ndarray
@@ -89,6 +95,14 @@ class LinearQuadratic:
         root = np.sqrt(discount)
         return cls(root * a[None], root * b[None], q[None], r[None], s[None])
 
+    @classmethod
+    def average(cls, A: Any, B: Any, Q: Any, R: Any, noise: Any = None) -> LinearQuadratic:
+        """One regulator in floats for the long-run average cost under noise of second moment `noise` (n, n), the identity if left out: `cost` is the
+        average cost of a step, `moments` the stationary second moment.
+
+        raises   ModelError: as `of`"""
+        return cls.of(A, B, Q, R, noise)
+
     def closed_loop(self, gain: Array) -> Array:
         """A - B K, (B, n, n)."""
         return self.A - product(self.B, gain)
@@ -138,12 +152,75 @@ class LinearQuadratic:
         """(B,) booleans, in floats: whether the spectral radius of A - B K is below 1."""
         return np.abs(np.linalg.eigvals(np.asarray(self.closed_loop(gain), dtype=np.float64))).max(axis=-1) < 1
 
+    def require_stable(self, gain: Array) -> None:
+        """raises   ModelError: a gain that does not stabilise (its Lyapunov solutions are no costs); names the spectral radius"""
+        loop = np.asarray(self.closed_loop(gain), dtype=np.float64)
+        if not np.isfinite(loop).all():
+            raise ModelError("the gain has an entry that is not finite")
+        radii = np.abs(np.linalg.eigvals(loop)).max(axis=-1)
+        if (radii >= 1).any():
+            k = int(radii.argmax())
+            where = "" if radii.size == 1 else f" of regulator {k}"
+            raise ModelError(f"the gain{where} does not stabilise: A - B K has the spectral radius {radii[k]:.6g}, so the cost is infinite")
+
+    def largest_natural_step(self, gain: Array) -> Array:
+        """(B,) floats: 1/(2 |R + B'P_K B|), up to which the natural gradient's rate holds; it stays valid along the run, as P_K falls."""
+        return 1 / (2 * np.linalg.norm(self.weight(self.cost_matrix(gain)), 2, axis=(-2, -1)))
+
+    def gap_bound(self, gain: Array) -> Array:
+        """(B,) floats: C(K) - C(K*) <= C(K) / sigma_min(Q) tr E'W^-1 E with W = R + B'P_K B: a bound that needs no optimum; inf where Q is singular.
+
+        raises   ModelError: the gain does not stabilise"""
+        self.require_stable(gain)
+        residual = self.residual(gain)
+        weighted = np.linalg.solve(self.weight(self.cost_matrix(gain)), residual)
+        least = np.linalg.eigvalsh(self.Q)[:, 0]
+        with np.errstate(divide="ignore"):
+            return np.where(least > 0, self.cost(gain) / np.maximum(least, 0) * (residual * weighted).sum(axis=(-1, -2)), np.inf)
+
+    def descend(self, gain: Any, method: str = "gauss-newton", step_size: float | None = None, iterations: int = 100) -> tuple[Array, Array]:
+        """Gains (iterations + 1, B, m, n) and costs (iterations + 1, B), in floats.
+
+        method      "gauss-newton" (step 1/2 if left out), "natural" (the largest step of its rate, at the first gain) or "gradient" (which has no
+                    step that serves every problem: it must be given)
+        raises      ModelError: a gain that does not stabilise, at the start or after a step that was too long; an unknown method; no step size"""
+        gain = np.asarray(gain, dtype=np.float64)
+        gain = gain[None] if gain.ndim == 2 else gain
+        steps = {"gauss-newton": self.gauss_newton, "natural": self.natural_gradient, "gradient": self.gradient_step}
+        if method not in steps:
+            raise ModelError(f"unknown method {method!r}; it is one of {', '.join(steps)}.{nearest(method, list(steps))}")
+        if step_size is not None and not (np.isfinite(step_size) and step_size > 0):
+            raise ModelError(f"step_size is {step_size}; it must be positive")
+        self.require_stable(gain)
+        size: Any = step_size
+        if step_size is None:
+            if method == "gradient":
+                raise ModelError("gradient descent needs a step_size; the largest good one depends on the problem and on the gain")
+            size = 0.5 if method == "gauss-newton" else self.largest_natural_step(gain)[:, None, None]
+        gains, costs = [gain], [self.cost(gain)]
+        for k in range(iterations):
+            gain = steps[method](gain, size)
+            try:
+                self.require_stable(gain)
+            except ModelError as error:
+                raise ModelError(f"step {k + 1} of {method} left the stabilising gains, its step size is too long: {error}") from error
+            gains.append(gain)
+            costs.append(self.cost(gain))
+        return np.stack(gains), np.stack(costs)
+
     def optimal_gain(self) -> Array:
-        """K*, (B, m, n) in floats, from the Riccati equation (`scipy.linalg.solve_discrete_are`)."""
+        """K*, (B, m, n) in floats, from the Riccati equation (`scipy.linalg.solve_discrete_are`).
+
+        raises   ModelError: no gain stabilises, or an unobserved mode on the unit circle, so that there is no stabilising solution"""
         from scipy.linalg import solve_discrete_are
 
         gains = []
         for a, b, q, r in zip(self.A, self.B, self.Q, self.R, strict=True):
-            cost = solve_discrete_are(a, b, q, r)
+            try:
+                cost = solve_discrete_are(a, b, q, r)
+            except np.linalg.LinAlgError as error:
+                raise ModelError(f"the Riccati equation has no stabilising solution: {error}") from error
             gains.append(np.linalg.solve(r + b.T @ cost @ b, b.T @ cost @ a))
-        return np.stack(gains)
+        best = np.stack(gains)
+        self.require_stable(best)
+        return best

@@ -54,7 +54,10 @@ class Trajectory:
 
     @functools.cached_property
     def values(self) -> Array:
-        """(R, S): V of every recorded policy, in reward units (without any entropy)."""
+        """(R, S): V of every recorded policy, in reward units (without any entropy); what the method's own objective says where it has one (worst cases)."""
+        judge = getattr(self.method, "objective_values", None)
+        if judge is not None:
+            return judge(self.mdp, self.policies)
         P, r = self.mdp.transitions, self.mdp.rewards
         num_states = self.mdp.num_states
         out = np.empty((len(self), num_states))
@@ -68,8 +71,12 @@ class Trajectory:
 
     @functools.cached_property
     def optimal_values(self) -> Array:
-        """(S,): V*, by `pgtheory.solve`."""
+        """(S,): V*, by `pgtheory.solve`, or the optimum of the method's own objective."""
         from pgtheory.exact import solve
+
+        judge = getattr(self.method, "objective_optimum", None)
+        if judge is not None:
+            return judge(self.mdp)
 
         return solve(self.mdp).values
 
@@ -100,7 +107,8 @@ def run(
 
     method   one of `pgtheory.policy_gradient`, or any object with start(mdp) -> state, step(state, mdp) -> state, policy(state) -> (S, A)
     record   "log", "all", or the iterations to keep
-    initial  the first policy (S, A), or "uniform"; a user's method begins where its `start` says
+    initial  the first policy (S, A), or its name (`pgtheory.starts`): "uniform", "random:7", "adversarial:1/100"; a user's method begins where its
+             `start` says
     start    (S,) distribution mu of the gradient of V(mu); the model's if left out
     raises   ModelError: bad policy, distribution, setting or times; a state of a user's method whose policy is none
     """
@@ -123,7 +131,7 @@ def run_batch(
 ) -> list[Trajectory]:
     """`run` on many models of one shape, in parallel; the figures do not depend on `threads`.
 
-    initial  "uniform", or one policy (S, A) (or "uniform") a model
+    initial  one name of a start policy for all, or one policy (S, A) or name a model
     start    None, or one distribution (S,) a model
     """
     if not mdps:
@@ -187,10 +195,12 @@ def _run_plain(mdp: MDP, method: Any, times: Array, mu: Array, initial: Any) -> 
 
 
 def _initial_parameters(method: Method, initial: Any, mdp: MDP) -> Array:
-    if isinstance(initial, str) or initial is None:
-        if initial not in ("uniform", None):
-            raise ModelError(f"initial is {initial!r}; give a policy (S, A) or 'uniform'")
+    if initial is None or (isinstance(initial, str) and initial == "uniform"):
         return method.start(mdp)
+    if isinstance(initial, str):
+        from pgtheory.starts import start_policy
+
+        initial = start_policy(initial, mdp)
     from pgtheory.exact.evaluation import check_policy
 
     policy = np.asarray(initial)

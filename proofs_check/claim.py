@@ -43,7 +43,7 @@ class Form:
 
     trivial   a bound that holds anyway: an instance whose bound never falls below it is no evidence
     where     comparisons "a < b" (pairs of expressions) under which the statement speaks
-    horizon   number of steps to run instead of the budget's
+    horizon   number of steps that the search and the exact instances run instead of the budget's; long certified runs go on
     """
 
     name: str

@@ -122,6 +122,8 @@ class Extra:
 class Domain:
     """Random and named instances with the start distributions, policies and rewards that a claim allows.
 
+    max_states, max_actions, max_discount   how large sampled instances get: no assumption.  Named instances and a user's models may be larger; a
+             statement about at most n actions says so with `where=((q.A, n + 1),)`
     policy   "interior" (all probabilities positive), "uniform", "deterministic" or "any"; "default" is uniform for a claim about a method's
              run and interior for one about given policies;  other   a second policy: "any" or None
     mu       "positive" or "any";  rho  "any" or "mu" (the same distribution)
@@ -264,7 +266,10 @@ def _extra_assumption(name: str, extra: Extra) -> Assumption:
         what = {"distribution": "distributions", "interior": "distributions without zeros", "choice": "certain choices"}[extra.kind]
         text, latex = f"{name}: {what}", rf"\text{{{name}: {what}}}"
     return Assumption(
-        name, text if not extra.meaning else f"{text} ({extra.meaning})", latex, lambda i: name in i.extras and extra.check(i.extras[name])
+        name,
+        text if not extra.meaning else f"{text} ({extra.meaning})",
+        latex,
+        lambda i: name in i.extras and np.shape(i.extras[name]) == extra.shape(*i.shape) and extra.check(i.extras[name]),
     )
 
 

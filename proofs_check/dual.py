@@ -58,8 +58,8 @@ def solve(matrix: Dual, right: Dual) -> Dual:
     return x
 
 
-def derivative_of_value(c: Context, parameters: str) -> Array:
-    """dV(mu)/dpi(a|s) ("direct") or dV(mu)/dtheta(s,a) ("softmax") at each record: (B, R, S*A)."""
+def derivative_of_value(c: Context, parameters: str, temperature: Array | None = None) -> Array:
+    """dV(mu)/dpi(a|s) ("direct") or dV(mu)/dtheta(s,a) ("softmax") at each record: (B, R, S*A); of the regularised value at a temperature (B,)."""
     policies = c.policies[:, c.now]
     batch, records, states, actions = policies.shape
     zero = c.discount[0] * 0  # in the numbers of this context
@@ -71,17 +71,25 @@ def derivative_of_value(c: Context, parameters: str) -> Array:
                 continue
             for b in range(actions):  # d pi(a|s) / d theta(s, b) = pi(a|s) (1[a = b] - pi(b|s))
                 slopes[:, :, s, a, s, b] = policies[:, :, s, a] * ((zero + int(a == b)) - policies[:, :, s, b])
-    return derivative_along(c, slopes.reshape(batch, records, states, actions, states * actions))
+    return derivative_along(c, slopes.reshape(batch, records, states, actions, states * actions), temperature)
 
 
-def derivative_along(c: Context, slopes: Array) -> Array:
-    """dV(mu) along K directions in which the probabilities move by `slopes` (B, R, S, A, K) at each record: (B, R, K)."""
+def derivative_along(c: Context, slopes: Array, temperature: Array | None = None) -> Array:
+    """dV(mu) along K directions in which the probabilities move by `slopes` (B, R, S, A, K) at each record: (B, R, K).
+
+    temperature  (B,) of the entropy-regularised value, whose reward is r - tau log pi, the logarithm differentiated too; None: the plain value"""
     policies = c.policies[:, c.now]
     states = policies.shape[2]
     pi = Dual(policies, slopes)
     scaled = (c.discount[:, None, None, None] * c.transitions)[:, None]  # (B, 1, S, A, S')
     chain = Dual(np.einsum("nrsa,nrsat->nrst", pi.value, scaled), np.einsum("nrsak,nrsat->nrstk", pi.slope, scaled))
     identity = c.constant(np.eye(states, dtype=np.int64))
-    right = Dual(np.einsum("nrsa,nsa->nrs", pi.value, c.rewards), np.einsum("nrsak,nsa->nrsk", pi.slope, c.rewards))
+    paid = Dual(c.rewards[:, None] + pi.value * 0, pi.slope * 0)
+    if temperature is not None:
+        tau = temperature[:, None, None, None]
+        log_pi = Dual(c.log_policies[:, c.now], pi.slope / pi.value[..., None])
+        paid = Dual(paid.value - tau * log_pi.value, paid.slope - tau[..., None] * log_pi.slope)
+    each = pi * paid
+    right = Dual(each.value.sum(axis=3), each.slope.sum(axis=3))
     values = solve(Dual(identity - chain.value, -chain.slope), right)
     return np.einsum("ns,nrsk->nrk", c.mu, values.slope)

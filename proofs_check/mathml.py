@@ -14,14 +14,16 @@ GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η", "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "μ",
     "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "psi": "ψ", "omega": "ω", "Delta": "Δ", "Phi": "Φ", "Pi": "Π", "ell": "ℓ",
     "nu": "ν", "chi": "χ", "xi": "ξ", "zeta": "ζ", "iota": "ι", "varepsilon": "ε", "Sigma": "Σ", "Gamma": "Γ", "Theta": "Θ", "Omega": "Ω",
+    "varphi": "φ",
 }  # fmt: skip
 OPERATORS = {
     "le": "≤", "ge": "≥", "leq": "≤", "geq": "≥", "cdot": "·", "times": "×", "sum": "∑", "in": "∈", "infty": "∞", "nabla": "∇", "partial": "∂",
     "|": "‖", "Vert": "‖", "sim": "∼", "prime": "′", "to": "→", "neq": "≠", "forall": "∀", "{": "{", "}": "}", "lbrace": "{", "rbrace": "}",
     "langle": "⟨", "rangle": "⟩", "lceil": "⌈", "rceil": "⌉", "lfloor": "⌊", "rfloor": "⌋", "notin": "∉", "ne": "≠", "propto": "∝", "prod": "∏",
+    "mid": "|", "lvert": "|", "rvert": "|", "int": "∫",
     "pm": "±", "dots": "…", "ldots": "…", "cdots": "⋯", "subset": "⊂", "cup": "∪", "cap": "∩", "circ": "∘",
 }  # fmt: skip
-FUNCTIONS = ("log", "exp", "max", "min", "sup", "inf", "cos", "sin", "Pr")
+FUNCTIONS = ("log", "exp", "max", "min", "sup", "inf", "arg", "cos", "sin", "Pr")
 ACCENTS = {"bar": "¯", "hat": "^", "tilde": "~", "overline": "¯"}
 SPACES = {",": "0.17em", ";": "0.28em", ":": "0.22em", " ": "0.25em", "quad": "1em", "!": "0"}
 IGNORED = ("textstyle", "displaystyle", "limits", "bigl", "bigr")

@@ -113,6 +113,31 @@ def plot_runs(runs: Mapping[str, Any], ax: Any = None, *, distribution: Any = No
     return ax
 
 
+def plot_bands(runs: Mapping[str, tuple[Any, Any, Any, Any]], ax: Any = None) -> Any:
+    """Draws gaps of sampled runs: the mean as a line, the quantiles as a band around it, each named at its end.
+
+    runs     {label: (times (R,), mean (R,), low (R,), high (R,))}; a band of no width is an exact run and is drawn dashed
+    returns  the axes
+    """
+    ax = _axes(ax)
+    curves = {label: tuple(np.asarray(part, dtype=np.float64) for part in parts) for label, parts in runs.items()}
+    longest = max((parts[0] for parts in curves.values()), key=lambda t: t[-1])
+    logarithmic = _set_scales(ax, longest, *(parts[1] for parts in curves.values()))
+    ends = []
+    for k, (label, (times, mean, low, high)) in enumerate(curves.items()):
+        color, sure = SERIES[k % len(SERIES)], bool((high - low <= ROUNDING * np.abs(mean).max()).all())
+        style: Any = (0, (5, 2)) if sure else "-"
+        ax.plot(times, _drawable(mean, logarithmic), color=color, linewidth=1.7, label=label, gid=f"run-{label}", linestyle=style)
+        if not sure:
+            floor = np.abs(mean[mean > 0]).min() / 100 if (mean > 0).any() else 0.0
+            ax.fill_between(times, np.maximum(low, floor) if logarithmic else low, high, color=color, alpha=0.18, linewidth=0, gid=f"band-{label}")
+        ends.append((times, mean, label, color))
+    _label_ends(ax, ends, logarithmic)
+    _dress(ax, xlabel="iteration t", ylabel="optimality gap V*(ρ) − V_t(ρ) [reward]")
+    ax.set_title("mean of the runs, and 5% to 95% of them", color=INK, loc="left", fontsize=10, pad=20)
+    return ax
+
+
 def columns(curve: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """t, measured and bound of a verdict's curve as float arrays; what JSON could not hold (null) is NaN."""
     t, measured, bound = (np.array([math.nan if x is None else float(x) for x in curve[key]]) for key in ("t", "measured", "bound"))

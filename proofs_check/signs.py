@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import sympy
 
-PROBABILITIES = ("c_inf", "min_optimal_probability")
-AT_LEAST_ONE = ("S", "A", "mismatch", "mismatch_rho_policy", "mismatch_mu_policy", "largest_mismatch", "policy_mismatch", "rho_over_mu", "inverse_mu")
+PROBABILITIES = ("c_inf", "min_optimal_probability", "stage_optimal_probability")
+AT_LEAST_ONE = (
+    "S", "A", "mismatch", "mismatch_rho_policy", "mismatch_mu_policy", "largest_mismatch", "policy_mismatch", "rho_over_mu", "inverse_mu",
+    "mismatch_rho_mu", "soft_mismatch", "soft_mismatch_policy", "stage_mismatch",
+)  # fmt: skip
 
 
 def nonnegative(expression: sympy.Expr) -> bool:

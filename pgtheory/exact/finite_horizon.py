@@ -35,7 +35,7 @@ class StageSolution:
     """values[t] (S_t,) for t = 0 .. H, actions[t] (S_t,) for t < H; lower[t] <= V_t* <= upper[t].  Rationals where computed exactly.
 
     optimal_actions   for each step (S_t, A_t) booleans: the optimal actions; in floats with those that the bounds cannot tell from them
-    problem           the FiniteHorizon that was solved, or (the models of its steps, discount)
+    problem           the FiniteHorizon that was solved, or (the models of its steps, discount, terminal values), the last two as they were given
     certificate       where computed exactly: what `check_certificate(problem, certificate)` needs
     """
 
@@ -94,23 +94,35 @@ def solve_finite_horizon(
         if early.num_states != late.num_states:
             raise ModelError(f"a step has {early.num_states} states, the next {late.num_states}; a FiniteHorizon takes steps of different sizes")
     if not stages:
-        return StageSolution([final], [], [final], [final], [], (stages, gamma))
+        return StageSolution([final], [], [final], [final], [], (stages, gamma, final))
     if not exact:
-        return _induction((stages, gamma), [stage.float for stage in stages], final, gamma)
-    parts = {id(stage): (stage.exact.first_pair, stage.exact.choices, stage.exact.pair_rewards) for stage in stages}
-    whole = FiniteHorizon.from_stages([parts[id(stage)] for stage in stages], final, stages[0].exact.start, discount=gamma)
+        return _induction((stages, 1 if discount is None else discount, terminal), [stage.float for stage in stages], final, gamma)
+    whole = _whole(stages, gamma, final)
     return _exact_induction(whole, whole.exact.stages, whole.exact.terminal, whole.exact.discount)
 
 
-def as_problem(solution: StageSolution) -> FiniteHorizon:
-    """The FiniteHorizon behind a solution, made of the models of its steps where it was given so."""
+def as_problem(models: FiniteHorizon | MDP | Sequence[MDP], solution: StageSolution) -> FiniteHorizon:
+    """The problem that a solution is said to be of: itself, or made of its models with the solution's discount, terminal values and horizon.
+
+    raises   ModelError: no step, or models that do not fit
+    """
+    if isinstance(models, FiniteHorizon):
+        return models
     if isinstance(solution.problem, FiniteHorizon):
-        return solution.problem
-    stages, gamma = solution.problem
+        gamma, final = solution.problem.exact.discount, solution.problem.exact.terminal
+    else:
+        _, given, terminal = solution.problem
+        gamma, final = _discount(given, True), _terminal(terminal, solution.values[-1].size, True)
+    stages = _stages(models, solution.horizon)
     if not stages:
         raise ModelError("there is no step; nothing is to be proved")
-    parts = {id(stage): (stage.first_pair, stage.choices, stage.pair_rewards) for stage in stages}
-    return FiniteHorizon.from_stages([parts[id(stage)] for stage in stages], solution.values[-1], stages[0].start, discount=gamma)
+    return _whole(stages, gamma, final)
+
+
+def _whole(stages: Sequence[MDP], gamma: Any, terminal: Array) -> FiniteHorizon:
+    """The FiniteHorizon of exact models."""
+    parts = {id(stage): (stage.exact.first_pair, stage.exact.choices, stage.exact.pair_rewards) for stage in stages}
+    return FiniteHorizon.from_stages([parts[id(stage)] for stage in stages], terminal, stages[0].exact.start, discount=gamma)
 
 
 def _float_parts(whole: FiniteHorizon) -> tuple[Any, Array, float]:

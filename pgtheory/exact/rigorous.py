@@ -44,22 +44,26 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     solution   what a solver of this package returned for it; for a discounted model also just values (S,) from any source
     tol        discounted models: the values are also refined until the bounds are that close (half width), as far as floats can show
     returns    the solution with rigorous lower and upper, method "certified"; `certificate` is what `check_certificate(problem, ...)` takes.
-               A solution that has its certificate comes back as it is, after that was checked
-    raises     ModelError: values of the wrong shape or not finite.  CertificateError: an exact solution that is none
+               A solution that has its certificate comes back as it is, after that was checked and the solution's figures were compared with it
+               (agreement.py); a discounted float solution is proved anew from its values
+    raises     ModelError: values of the wrong shape or not finite; steps that do not fit.  CertificateError: a solution that its own certificate
+               does not prove: another question, other figures, or an exact solution that is none
     source     McConnell, Mehlhorn, Naeher & Schweitzer (2011), Certifying algorithms
     """
+    from pgtheory.exact.agreement import check_exact_average, check_exact_solution
     from pgtheory.exact.average import AverageSolution, ExactAverage
     from pgtheory.exact.certificate import check_certificate
     from pgtheory.exact.finite_horizon import StageSolution
     from pgtheory.exact.games import GameSolution, certified_game
 
     if isinstance(solution, StageSolution):
-        return _certified_horizon(solution)
+        return _certified_horizon(problem, solution)
     if isinstance(solution, GameSolution):
         transitions, rewards, discount = problem
         return certified_game(transitions, rewards, discount, solution)
     if isinstance(solution, ExactSolution | ExactAverage):
-        check_certificate(problem, solution.certificate)
+        agrees = check_exact_solution if isinstance(solution, ExactSolution) else check_exact_average
+        agrees(solution, check_certificate(problem, solution.certificate))
         return solution
     if isinstance(solution, AverageSolution):
         return _certified_average(problem, solution)
@@ -92,11 +96,12 @@ def _certified_discounted(mdp: MDP, values: Array, tol: float | None) -> Solutio
 def _certified_average(mdp: MDP, solution: Any) -> Any:
     """Span bounds from the bias; where they are worse than what the solver claims, the exact optimum."""
     from pgtheory.exact import proofs
+    from pgtheory.exact.agreement import check_average
     from pgtheory.exact.average import solve_average_exactly
     from pgtheory.exact.certificate import check_certificate
 
     if solution.certificate is not None:
-        check_certificate(mdp, solution.certificate)
+        check_average(solution, check_certificate(mdp, solution.certificate))
         return solution
     certificate, low, high = proofs.average_certificate(mdp, solution.bias)
     if float(high - low) > 4 * solution.error:
@@ -114,11 +119,12 @@ def _certified_average(mdp: MDP, solution: Any) -> Any:
 def _certified_answer(mdp: MDP, solution: Solution) -> Solution:
     """Reachability and total reward: the solver's own bounds if they satisfy the inequalities, else the exact optimum."""
     from pgtheory.exact import proofs, undiscounted
+    from pgtheory.exact.agreement import check_answer
     from pgtheory.exact.certificate import CertificateError, check_certificate
 
     question = solution.details
     if solution.certificate is not None:
-        check_certificate(mdp, solution.certificate)
+        check_answer(mdp, solution, check_certificate(mdp, solution.certificate))
         return solution
     try:
         certificate = proofs.certificate_of(mdp, question, solution.lower, solution.upper, solution.actions)
@@ -136,16 +142,17 @@ def _certified_answer(mdp: MDP, solution: Solution) -> Solution:
     return dataclasses.replace(solution, values=values, lower=lower, upper=upper, actions=actions, method="certified", details=details)
 
 
-def _certified_horizon(solution: Any) -> Any:
+def _certified_horizon(given: Any, solution: Any) -> Any:
     """The solver's bounds if they satisfy the inequalities, else backward induction in rationals."""
+    from pgtheory.exact.agreement import check_horizon
     from pgtheory.exact.certificate import CertificateError, check_certificate
     from pgtheory.exact.finite_horizon import as_problem, solve_finite_horizon
     from pgtheory.exact.undiscounted_certificate import HorizonCertificate
 
+    problem = as_problem(given, solution)
     if solution.certificate is not None:
-        check_certificate(solution.problem, solution.certificate)
+        check_horizon(solution, check_certificate(problem, solution.certificate))
         return solution
-    problem = as_problem(solution)
     sides = [[rational_array(v) for v in side] for side in (solution.lower, solution.upper)]
     try:
         certificate = HorizonCertificate(sides[0], sides[1], solution.actions)
@@ -155,7 +162,9 @@ def _certified_horizon(solution: Any) -> Any:
         best = solve_finite_horizon(problem, exact=True)
         certificate, masks, actions = best.certificate, best.optimal_actions, best.actions
         lower, upper = [floats_below(v) for v in best.values], [floats_above(v) for v in best.values]
-    values = [np.clip(v, a, b) for v, a, b in zip(solution.values, lower, upper, strict=True)]
+    if [v.shape for v in solution.values] != [v.shape for v in lower]:
+        raise ModelError(f"the solution's steps have {[v.size for v in solution.values]} states, those of the problem {[v.size for v in lower]}")
+    values = [np.clip(v if a.dtype == object else to_float(v), a, b) for v, a, b in zip(solution.values, lower, upper, strict=True)]
     changed = {"values": values, "lower": lower, "upper": upper, "actions": actions, "optimal_actions": masks}
     return dataclasses.replace(solution, **changed, problem=problem, certificate=certificate)
 

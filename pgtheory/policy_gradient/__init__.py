@@ -40,6 +40,10 @@ _HOME = {
     "SPO": "spo",
     "TrustRegion": "trust_region",
     "certified_run": "certified",
+    "DRPG": "pgtheory.robust.double_loop",
+    "RobustMirrorDescent": "pgtheory.robust.mirror_descent",
+    "RobustPG": "pgtheory.robust.gradient",
+    "RobustSoftmaxPG": "pgtheory.robust.gradient",
 }
 NAMES = {
     "log-linear-npg": "LogLinearNPG",
@@ -80,6 +84,12 @@ NAMES = {
     "spo": "SPO",
     "trust-region": "TrustRegion",
     "trpo": "TrustRegion",
+    "drpg": "DRPG",
+    "robust-mirror-descent": "RobustMirrorDescent",
+    "robust-mirror-descent-euclidean": "RobustMirrorDescent",
+    "robust-mirror-descent-kl": "RobustMirrorDescent",
+    "robust-pg": "RobustPG",
+    "robust-softmax-pg": "RobustSoftmaxPG",
 }
 """The methods by the names that the command line and counterexample files use."""
 __all__ = [*_HOME, "NAMES", "method_named"]
@@ -96,7 +106,8 @@ def method_named(name: str) -> Any:
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(importlib.import_module(f"pgtheory.policy_gradient.{_HOME[name]}"), name)
+        home = _HOME[name]
+        return getattr(importlib.import_module(home if "." in home else f"pgtheory.policy_gradient.{home}"), name)
     raise AttributeError(f"module 'pgtheory.policy_gradient' has no attribute {name!r}")
 
 

@@ -1,12 +1,13 @@
-"""Methods whose step is plain array code on a whole batch at once, not compiled: for steps with inner loops, root finding or a user's functions.
+"""Methods whose plain step takes a whole batch at once: steps with inner loops, root finding or a user's functions.
 
-`plain_step` then takes arrays with leading dimensions: parameters (..., S, A), transitions (..., S, A, S'), start (..., S), and discount and settings
-as numbers or as (..., 1, 1).  One model without leading dimensions is the same code."""
+A method with a compiled loop runs on that; one without (a user's drift, say) on its plain step, which takes arrays with leading dimensions: parameters
+(..., S, A), transitions (..., S, A, S'), start (..., S), and discount and settings as numbers or as (..., 1, 1).  One model without leading dimensions
+is the same code."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,7 +20,10 @@ Array = np.ndarray
 
 @dataclasses.dataclass(frozen=True)
 class Batched(Method):
-    """Base of the methods that are not compiled."""
+    """Base of the methods whose plain step serves batches."""
+
+    _loop: ClassVar[Any] = None
+    """The compiled loop, as in `Method`; None where the step holds functions that are not compiled."""
 
     def run_arrays(
         self,
@@ -33,7 +37,9 @@ class Batched(Method):
         watch: bool = False,
         threads: int = 1,
     ) -> tuple[Array, Array | None]:
-        """As `Method.run_arrays`; a setting may be an array (B, ...) of its own shape, such as features.  `threads` changes nothing."""
+        """As `Method.run_arrays`; without a compiled loop, `threads` changes nothing."""
+        if self._loop is not None:
+            return super().run_arrays(transitions, rewards, discount, start, initial, settings, times, watch, threads)
         batch = np.shape(initial)[0]
         P, r, gamma, mu, params = gate(transitions, rewards, discount, start, initial)
         when = np.asarray(times, dtype=np.int64)

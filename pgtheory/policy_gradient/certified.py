@@ -69,7 +69,7 @@ def certified_run(
         raise ModelError("times must be increasing integers, none below 0")
     mu = model.start if start is None else rational_array(start)
     problem = (model.transitions, model.rewards, model.discount, mu)
-    chosen = tuple(rational(x) for x in settings)
+    chosen = tuple(rational_array(x) if isinstance(x, np.ndarray) else rational(x) for x in settings)
     if len(chosen) != len(method.setting_names):
         raise ModelError(f"{method.name} has the settings {', '.join(method.setting_names) or '(none)'}; {len(chosen)} were given")
     if isinstance(initial, str) and initial == "uniform":
@@ -90,6 +90,12 @@ def certified_run(
         bits = _more_bits(bits, reached, when[-1])
 
 
+def has_lipschitz(method: Method, mdp: MDP, initial: Any, settings: Sequence[Any]) -> bool:
+    """Whether a Lipschitz constant of the step is known for this model and these settings, so that long runs can be enclosed."""
+    model = mdp.exact
+    return _bound(method, (model.transitions, model.rewards, model.discount, model.start), tuple(settings), initial, 1) is not None
+
+
 def _more_bits(bits: int, reached: int, last: int) -> int:
     """What the bits used up so far would take for the whole run, at least twice and at most four times as many."""
     wanted = int(1.1 * bits * last / max(reached, 1)) + 64
@@ -105,7 +111,7 @@ class _Bound:
 
 def _bound(method: Method, problem: tuple[Any, ...], settings: tuple[Any, ...], initial: Any, steps: int) -> _Bound | None:
     with precision(LIPSCHITZ_BITS):
-        arguments = (tuple(balls(x) for x in problem), tuple(arb(x) for x in settings))
+        arguments = (tuple(balls(x) for x in problem), tuple(balls(x) for x in settings))
         anywhere = method.lipschitz(*arguments, None)
         here = method.lipschitz(*arguments, balls(initial() if callable(initial) else initial))
         if anywhere is None:
@@ -138,7 +144,7 @@ def _attempt(
         if state is None:
             return 0, None
         ball_problem = tuple(balls(x) for x in problem)
-        ball_settings = tuple(arb(x) for x in settings)
+        ball_settings = tuple(balls(x) for x in settings)
         move = _plain_balls(method, ball_problem, ball_settings) if bound is None else _recentred(bound, method, ball_problem, ball_settings)
         out: list[Array] = []
         t = 0

@@ -16,12 +16,40 @@ import numpy as np
 from mdps.errors import ModelError
 from mdps.model import MDP
 from mdps.rational import rational_array, to_float
-from pgtheory import arithmetic
+from pgtheory import arithmetic, kernels
 from pgtheory.arithmetic import advantages, log_softmax, policy_values_and_visits, softmax
+from pgtheory.compiled import kernel
+from pgtheory.kernels import keep, keep_minimum
 from pgtheory.policy_gradient.batched import Batched
 from pgtheory.policy_gradient.method import Setting
 
 Array = np.ndarray
+
+
+@kernel
+def _step(logits, P, r, gamma, mu, step_size, temperature, log_reference):
+    """The compiled form of `RegularisedPG.plain_step`."""
+    policy = kernels.softmax(logits)
+    soft_rewards = r - temperature * (kernels.log_softmax(logits) - log_reference)
+    values, visits = kernels.policy_values_and_visits(policy, P, soft_rewards, gamma, mu)
+    return logits + step_size * visits.reshape(-1, 1) * policy * kernels.advantages(P, soft_rewards, gamma, values)
+
+
+@kernel
+def _loop(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size, temperature, reference):
+    for b in range(initial.shape[0]):
+        P, r, gamma, mu, eta, tau = transitions[b], rewards[b], discount[b], start[b], step_size[b], temperature[b]
+        logits, t, log_reference = initial[b].copy(), 0, np.log(reference[b])
+        lowest = kernels.softmax(logits)
+        for k in range(times.size):
+            while t < times[k]:
+                logits = _step(logits, P, r, gamma, mu, eta, tau, log_reference)
+                t += 1
+                if watch:
+                    keep_minimum(lowest, kernels.softmax(logits))
+            keep(records[b, k], logits)
+            if watch:
+                keep(minima[b, k], lowest)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,6 +61,7 @@ class RegularisedPG(Batched):
     reference: Any = "uniform"
     name = "kl-pg"
     parameters = "logits"
+    _loop = staticmethod(_loop)
 
     def settings(self, mdp: MDP) -> tuple[Any, ...]:
         """The two numbers, and the reference in the arithmetic of the model; raises ModelError where it is no positive policy of it."""

@@ -19,8 +19,10 @@ import numpy as np
 from mdps.errors import ModelError
 from mdps.model import MDP
 from mdps.rational import rational_array, to_float
-from pgtheory import arithmetic
+from pgtheory import arithmetic, kernels
 from pgtheory.arithmetic import advantages, policy_values_and_visits, softmax
+from pgtheory.compiled import kernel
+from pgtheory.kernels import keep, keep_minimum
 from pgtheory.policy_gradient.batched import Batched, rowwise
 from pgtheory.policy_gradient.method import Setting, resolved
 
@@ -36,10 +38,76 @@ def compatible_direction(policy: Array, gains: Array, weights: Array, features: 
     flat = psi.reshape(*psi.shape[:-3], -1, psi.shape[-1])
     scaled = (mass[..., None] * psi).reshape(flat.shape)
     right = (scaled * gains.reshape(*gains.shape[:-2], -1)[..., None]).sum(axis=-2)
-    fisher = (flat[..., :, None] * scaled[..., None, :]).sum(axis=-3)
-    if arithmetic.kind(fisher) != "float":
-        return arithmetic.solve(fisher, right)
+    if arithmetic.kind(scaled) != "float":
+        return arithmetic.solve((flat[..., :, None] * scaled[..., None, :]).sum(axis=-3), right)
+    fisher = np.swapaxes(flat, -1, -2) @ scaled
     return (np.linalg.pinv(fisher, hermitian=True) @ right[..., None])[..., 0]
+
+
+SINGULAR = 1e-15
+"""Eigenvalues of the Fisher matrix below this share of the largest count as 0: the cutoff of numpy's `pinv`."""
+
+
+@kernel
+def _direction(policy, gains, weights, features):
+    """The compiled form of `compatible_direction`."""
+    states, actions, size = features.shape
+    fisher, right, psi, mean = np.zeros((size, size)), np.zeros(size), np.empty(size), np.empty(size)
+    for s in range(states):
+        mean[:] = 0.0
+        for a in range(actions):
+            for i in range(size):
+                mean[i] += policy[s, a] * features[s, a, i]
+        for a in range(actions):
+            mass = weights[s] * policy[s, a]
+            for i in range(size):
+                psi[i] = features[s, a, i] - mean[i]
+            for i in range(size):
+                right[i] += mass * psi[i] * gains[s, a]
+                kernels.subtract(fisher[i, : i + 1], -mass * psi[i], psi[: i + 1])
+    for i in range(size):
+        for j in range(i):
+            fisher[j, i] = fisher[i, j]
+    eigenvalues, vectors = np.linalg.eigh(fisher)
+    least = SINGULAR * np.abs(eigenvalues).max()
+    out = np.zeros(size)
+    for k in range(size):
+        if np.abs(eigenvalues[k]) > least:
+            share = 0.0
+            for i in range(size):
+                share += vectors[i, k] * right[i]
+            for i in range(size):
+                out[i] += vectors[i, k] * share / eigenvalues[k]
+    return out
+
+
+@kernel
+def _step(logits, P, r, gamma, mu, step_size, features):
+    """The compiled form of `LogLinearNPG.plain_step`."""
+    policy = kernels.softmax(logits)
+    values, visits = kernels.policy_values_and_visits(policy, P, r, gamma, mu)
+    direction = _direction(policy, kernels.advantages(P, r, gamma, values), (1 - gamma) * visits, features)
+    out = logits.copy()
+    for s in range(logits.shape[0]):
+        for a in range(logits.shape[1]):
+            out[s, a] += step_size * kernels.dot(features[s, a], direction)
+    return out
+
+
+@kernel
+def _loop(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size, features):
+    for b in range(initial.shape[0]):
+        logits, t = initial[b].copy(), 0
+        lowest = kernels.softmax(logits)
+        for k in range(times.size):
+            while t < times[k]:
+                logits = _step(logits, transitions[b], rewards[b], discount[b], start[b], step_size[b], features[b])
+                t += 1
+                if watch:
+                    keep_minimum(lowest, kernels.softmax(logits))
+            keep(records[b, k], logits)
+            if watch:
+                keep(minima[b, k], lowest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +118,7 @@ class LogLinearNPG(Batched):
     features: Any = None
     name = "log-linear-npg"
     parameters = "logits"
+    _loop = staticmethod(_loop)
 
     def settings(self, mdp: MDP) -> tuple[Any, ...]:
         given = self.features(mdp) if callable(self.features) else self.features

@@ -17,11 +17,51 @@ from typing import Any
 import numpy as np
 
 from mdps.errors import ModelError
+from pgtheory import kernels
 from pgtheory.arithmetic import advantages, log_softmax, policy_values_and_visits, softmax
+from pgtheory.compiled import kernel
+from pgtheory.kernels import keep, keep_minimum
 from pgtheory.policy_gradient.batched import Batched, rowwise
 from pgtheory.policy_gradient.method import Setting
 
 Array = np.ndarray
+
+
+@kernel
+def _step(logits, P, r, gamma, mu, step_size, inner_step_size, inner_steps):
+    """The compiled form of `MDPO.plain_step`."""
+    now, before = kernels.softmax(logits), kernels.log_softmax(logits)
+    values, visits = kernels.policy_values_and_visits(now, P, r, gamma, mu)
+    gains = kernels.advantages(P, r, gamma, values)
+    logits, slope = logits.copy(), np.empty(logits.shape[1])
+    for inner in range(inner_steps):
+        if inner > 0:
+            now = kernels.softmax(logits)
+        for s in range(logits.shape[0]):
+            # log(now / before) up to a constant of the row, which the mean takes away
+            mean, weight = 0.0, inner_step_size * (1 - gamma) * visits[s]
+            for a in range(slope.size):
+                slope[a] = gains[s, a] - (logits[s, a] - before[s, a]) / step_size if inner > 0 else gains[s, a]
+                mean += now[s, a] * slope[a]
+            for a in range(slope.size):
+                logits[s, a] += weight * now[s, a] * (slope[a] - mean)
+    return logits
+
+
+@kernel
+def _run(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size, inner_step_size, inner_steps):
+    for b in range(initial.shape[0]):
+        logits, t = initial[b].copy(), 0
+        lowest = kernels.softmax(logits)
+        for k in range(times.size):
+            while t < times[k]:
+                logits = _step(logits, transitions[b], rewards[b], discount[b], start[b], step_size[b], inner_step_size[b], inner_steps)
+                t += 1
+                if watch:
+                    keep_minimum(lowest, kernels.softmax(logits))
+            keep(records[b, k], logits)
+            if watch:
+                keep(minima[b, k], lowest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +86,9 @@ class MDPO(Batched):
     @property
     def setting_names(self) -> tuple[str, ...]:
         return ("step_size", "inner_step_size")
+
+    def _loop(self, *arguments: Any) -> None:  # type: ignore[override]
+        _run(*arguments, self.inner_steps)
 
     def plain_step(  # type: ignore[override]
         self, logits: Array, transitions: Array, rewards: Array, discount: Any, start: Array, step_size: Any, inner_step_size: Any

@@ -108,13 +108,14 @@ class Method:
         """Runs a batch of B models of one shape from given parameters.  Figures do not depend on the number of threads.
 
         transitions (B, S, A, S), rewards (B, S, A), discount (B,), start (B, S), initial (B, S, A) parameters,
-        settings    one (B,) array for each of `setting_names`
+        settings    one (B,) array for each of `setting_names`; what is no number (features, a reference) as (B, ...)
         times       (R,) increasing integers >= 0: the iterations that are recorded
         watch       also return the running minimum of pi, taken at every step
         returns     records (B, R, S, A) of the parameters, and the minima over steps 0 .. times[r] (B, R, S, A) or None
         """
         batch = np.shape(initial)[0]
-        arrays = gate(transitions, rewards, discount, start, initial, *(np.broadcast_to(x, (batch,)) for x in map(np.float64, settings)))
+        numbers = (x if np.ndim(x) > 1 else np.broadcast_to(x, (batch,)) for x in map(np.float64, settings))
+        arrays = gate(transitions, rewards, discount, start, initial, *numbers)
         when = np.asarray(times, dtype=np.int64)
         if when.size and (when[0] < 0 or (np.diff(when) < 0).any()):
             raise ModelError("times must be increasing integers, none below 0")

@@ -18,13 +18,16 @@ import numpy as np
 
 from mdps.errors import ModelError
 from mdps.model import MDP
-from mdps.rational import rational
-from pgtheory import arithmetic
+from mdps.rational import fraction, rational
+from pgtheory import arithmetic, kernels
 from pgtheory.arithmetic import lookahead, softmax
+from pgtheory.compiled import kernel
+from pgtheory.kernels import keep
 from pgtheory.policies import direct
 from pgtheory.policy_gradient.batched import Batched, rowwise
 from pgtheory.policy_gradient.method import Setting
 from pgtheory.policy_gradient.potentials import power, tsallis_argmax
+from pgtheory.policy_gradient.rows import tilted, tsallis_divergences, tsallis_rows
 
 Array = np.ndarray
 
@@ -43,6 +46,32 @@ def tsallis_divergence(new: Any, old: Any, order: Any) -> Any:
         kept = np.array([bool(m > 0) for m in old.reshape(-1)]).reshape(old.shape)  # an action outside the support has probability 0 in both
         return (new * (new / np.where(kept, old, old * 0 + 1) - 1)).sum(axis=-1)
     return (new * (power(new / old, q - 1) - 1) / (q - 1)).sum(axis=-1)
+
+
+@kernel
+def _run(transitions, rewards, discount, start, initial, times, watch, records, minima, temperature, order):
+    """The compiled loop: policy and action values are kept apart and joined in the record."""
+    actions = initial.shape[2] // 2
+    for b in range(initial.shape[0]):
+        P, r, gamma, tau = transitions[b], rewards[b], discount[b], temperature[b]
+        policy, action_values, t = initial[b][:, :actions].copy(), initial[b][:, actions:].copy(), 0
+        lowest = initial[b].copy()
+        for k in range(times.size):
+            while t < times[k]:
+                new = tilted(policy, action_values / tau) if order == 1.0 else tsallis_rows(policy, action_values, order, tau)
+                worth = -tau * tsallis_divergences(new, policy, order)
+                for s in range(worth.size):
+                    worth[s] += kernels.dot(new[s], action_values[s])
+                policy, action_values = new, kernels.lookahead(P, r, gamma, worth)
+                t += 1
+                if watch:
+                    for s in range(worth.size):
+                        for a in range(actions):
+                            lowest[s, a] = min(lowest[s, a], policy[s, a])
+            keep(records[b, k][:, :actions], policy)
+            keep(records[b, k][:, actions:], action_values)
+            if watch:
+                keep(minima[b, k], lowest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +97,14 @@ class Munchausen(Batched):
     @property
     def setting_names(self) -> tuple[str, ...]:
         return ("temperature",)
+
+    def _loop(self, *arguments: Any) -> None:  # type: ignore[override]
+        _run(*arguments, float(fraction(rational(self.order))))
+
+    def run_arrays(self, *arguments: Any, **options: Any) -> tuple[Array, Array | None]:
+        """As `Method.run_arrays`; the minima are those of the policy."""
+        records, minima = super().run_arrays(*arguments, **options)
+        return records, None if minima is None else self.policy_of(minima)
 
     def start(self, mdp: MDP) -> Array:
         policy = direct.uniform(mdp.num_states, mdp.num_actions)

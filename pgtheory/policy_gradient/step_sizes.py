@@ -31,18 +31,21 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from mdps.errors import ModelError
-from pgtheory import arithmetic
+from pgtheory import arithmetic, kernels
 from pgtheory.arithmetic import less_equal, lookahead, maximum, policy_values, policy_values_and_visits, project_simplex
 from pgtheory.compiled import gate
-from pgtheory.kernels import rounding_of_values
+from pgtheory.kernels import keep, keep_minimum, rounding_of_values
 from pgtheory.policy_gradient.batched import Batched, _column
-from pgtheory.policy_gradient.method import NoEnclosure, Setting
+from pgtheory.policy_gradient.method import Method, NoEnclosure, Setting
+from pgtheory.policy_gradient.rows import numeric
 
 Array = np.ndarray
 HALVINGS = 60
 """Halvings after which a line search gives up and stays: by then a float64 step changes nothing."""
 LARGEST = float(np.finfo(np.float64).max)
 DIRECTIONS = ("softmax", "natural", "projected")
+COMPILED = ("normalised-pg", "polyak-pg", "decreasing-pg", "adaptive-pg", "armijo-pg")
+"""The rules with a compiled loop, by name; a rule of one's own runs on its plain step."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +57,90 @@ class Ascent:
     gradient: Array
     slope: Any
     square: Any  # |G|_2^2
+
+
+@numeric
+def _ascent(params, P, r, gamma, mu, direction):
+    """(V(start), G, g), the compiled form of `Ruled.ascent`."""
+    states, actions = params.shape
+    policy = params if direction == 2 else kernels.softmax(params)
+    values, visits = kernels.policy_values_and_visits(policy, P, r, gamma, mu)
+    along = kernels.lookahead(P, r, gamma, values)
+    gradient, row = np.empty((states, actions)), np.empty(actions)
+    for s in range(states):
+        for a in range(actions):
+            row[a] = along[s, a]
+        mean = row.sum() / actions
+        for a in range(actions):
+            if direction == 2:
+                along[s, a] = gradient[s, a] = visits[s] * (row[a] - mean)
+            else:
+                ahead = 0.0
+                for b in range(actions):
+                    ahead += policy[s, b] * (row[a] - row[b])
+                gradient[s, a] = visits[s] * policy[s, a] * ahead
+                along[s, a] = gradient[s, a] if direction == 0 else ahead / (1 - gamma)
+    return kernels.dot(values, mu), along, gradient
+
+
+@numeric
+def _moved(params, along, step, direction):
+    """retract(params + step G)."""
+    ahead = params + step * along
+    return kernels.project_simplex(ahead) if direction == 2 else ahead
+
+
+@numeric
+def _bounded_ratio(above, below):
+    """above / below, at most the largest float, and 0 where below is 0."""
+    return min(above / below, LARGEST) if below > 0.0 else 0.0
+
+
+@numeric
+def _armijo(params, value, along, gradient, P, r, gamma, mu, step, direction):
+    """The first of step, step / 2, ... that gains half of the first order; the parameters as they are where none does."""
+    for _ in range(HALVINGS):
+        trial = _moved(params, along, step, direction)
+        policy = trial if direction == 2 else kernels.softmax(trial)
+        gained = kernels.dot(kernels.policy_values(policy, P, r, gamma), mu) - value
+        if (gradient * (trial - params)).sum() / 2 <= gained:
+            return trial
+        step = step / 2
+    return params.copy()
+
+
+@numeric
+def _run(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size, power, target, rule, direction):
+    """The compiled loop of all rules, which are numbered as in COMPILED."""
+    for b in range(initial.shape[0]):
+        P, r, gamma, mu, best = transitions[b], rewards[b], discount[b], start[b], target[b]
+        params, t, memory = initial[b].copy(), 0, 0.0
+        lowest = params.copy() if direction == 2 else kernels.softmax(params)
+        for k in range(times.size):
+            while t < times[k]:
+                value, along, gradient = _ascent(params, P, r, gamma, mu, direction)
+                if rule == 4:
+                    params = _armijo(params, value, along, gradient, P, r, gamma, mu, step_size[b], direction)
+                else:
+                    size = 1.0
+                    if rule == 0:
+                        size = _bounded_ratio(1.0, np.sqrt((along * along).sum()))
+                    elif rule == 1:
+                        short = kernels.dot(best, mu) - value
+                        rounding = rounding_of_values(best.size, gamma, np.abs(best).max())
+                        size = _bounded_ratio(short if short > rounding else 0.0, (gradient * along).sum())
+                    elif rule == 2:
+                        size = 1.0 / (t + 1.0) ** power[b]
+                    else:
+                        memory += (along * along).sum()
+                        size = _bounded_ratio(1.0, np.sqrt(memory))
+                    params = _moved(params, along, step_size[b] * size, direction)
+                t += 1
+                if watch:
+                    keep_minimum(lowest, params if direction == 2 else kernels.softmax(params))
+            keep(records[b, k], params)
+            if watch:
+                keep(minima[b, k], lowest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +180,14 @@ class Ruled(Batched):
         watch: bool = False,
         threads: int = 1,
     ) -> tuple[Array, Array | None]:
-        """As `Method.run_arrays`, the whole batch at once."""
+        """As `Method.run_arrays`; a rule of one's own runs the whole batch at once, on its plain step."""
         batch = np.shape(initial)[0]
+        if self.name in COMPILED:
+            P, r, gamma = (np.asarray(x, dtype=np.float64) for x in (transitions, rewards, discount))
+            target = self.target(P, r, np.broadcast_to(gamma, (batch,))[:, None, None])
+            best = np.zeros(np.shape(start)) if target is None else target
+            power = settings[1] if len(settings) > 1 else 0.0
+            return Method.run_arrays(self, P, r, gamma, start, initial, (settings[0], power, best), times, watch, threads)
         P, r, gamma, mu, params = gate(transitions, rewards, discount, start, initial)
         when = np.asarray(times, dtype=np.int64)
         if when.size and (when[0] < 0 or (np.diff(when) < 0).any()):
@@ -113,6 +206,9 @@ class Ruled(Batched):
             out[:, k] = params
             minima.append(lowest)
         return out, np.stack(minima, axis=1) if watch and minima else None
+
+    def _loop(self, *arguments: Any) -> None:  # type: ignore[override]
+        _run(*arguments, COMPILED.index(self.name), DIRECTIONS.index(self.direction))
 
     def target(self, transitions: Array, rewards: Array, discount: Any) -> Any:
         """What a rule must know of the model beforehand: nothing, but for V*."""

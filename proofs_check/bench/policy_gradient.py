@@ -1,7 +1,8 @@
 """Exact softmax PG and natural PG: steps per second of this library, numpy, jax and torch, on the same dense Garnet models.
 
 Every program does the same arithmetic in float64: one softmax, one LU factorisation (two substitutions for PG), one pass for the advantages.  The
-last parameters of all programs are compared before the times are.  One thread each; the last case lets ours use two."""
+last parameters of all programs are compared before the times are.  One thread each; the last case lets ours use two.  A second table has every method of
+the library: its step against one policy evaluation and against its plain numpy form (`step_costs`)."""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from proofs_check.bench import step_costs
 from proofs_check.bench.clock import OURS, Row, race, table
+from proofs_check.bench.step_costs import Cost
 
 DISCOUNT, STEP_SIZE, BATCH_STEPS = 0.9, 0.2, 30
 PEERS = ("numpy", "jax", "torch")
@@ -22,8 +25,8 @@ Array = np.ndarray
 Program = Callable[[], Array]
 
 
-def bench(peers: Sequence[str] | None = None, quick: bool = False) -> list[Row]:
-    """Runs all cases and prints a table.  peers: names from PEERS; by default those that are installed.  quick: seconds instead of a minute."""
+def bench(peers: Sequence[str] | None = None, quick: bool = False) -> list[Row | Cost]:
+    """Runs all cases and prints both tables.  peers: names from PEERS; by default those that are installed.  quick: seconds instead of a minute."""
     from rich.console import Console
 
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -48,7 +51,9 @@ def bench(peers: Sequence[str] | None = None, quick: bool = False) -> list[Row]:
     rows += _checked(race, case, "model steps/s", work, {OURS: _ours_batch(batch[0], batch[1], 1), **peers_batch}, seconds)
     rows += race(case, "model steps/s", work, {f"{OURS}, 2 threads": _ours_batch(batch[0], batch[1], 2), **peers_batch}, seconds, wall=True)
     Console().print(table(rows, "Exact policy gradients"))
-    return rows
+    measured = step_costs.costs(0.05 if quick else 0.5)
+    Console().print(step_costs.table(measured))
+    return [*rows, *measured]
 
 
 def _checked(timer: Any, case: str, unit: str, work: float, programs: dict[str, Program], seconds: float) -> list[Row]:

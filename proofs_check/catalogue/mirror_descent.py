@@ -1,6 +1,6 @@
 """Policy mirror descent, natural gradient beyond 1/T, regularised and mirror learning.  Derivation: docs/theory/mirror_descent.md"""
 
-from sympy import Expr, Integer, Max, Rational, exp, log
+from sympy import Expr, Max, Rational, exp, log
 
 from mdps.rational import rational, rational_array
 from pgtheory.policy_gradient import (
@@ -10,19 +10,16 @@ from pgtheory.policy_gradient import (
     GrowingMirrorDescent,
     LineSearchPG,
     MirrorDescent,
-    MirrorLearning,
-    Munchausen,
     NaturalPG,
     ProjectedPG,
-    RegularisedMirrorDescent,
 )
 from proofs_check import quantities as q
+from proofs_check.by_hand import by_hand
 from proofs_check.claim import Claim, Control, Form, Source
 from proofs_check.domains import Between, Extra, bandits, random_mdps
 from proofs_check.instance import Instance
 from proofs_check.instances import BANDITS, HARD, SMALL, model_of
 from proofs_check.quantities import gap
-from proofs_check.statement import equal
 
 XIAO, XIAO_VERSION = "xiao2022convergence", "JMLR 23 (2022)"
 INTERIOR = random_mdps(policy="interior", mu="any", max_states=3)
@@ -84,7 +81,8 @@ asymptotic = Claim(
     uses=["npg-one-over-T"],
     instances=SMALL + HARD,
     departs="from any start instead of from the first policy within a fraction of Delta: the rate is Delta - gamma times the start's gap, which is"
-    " the printed one, or better, once the gap is below Delta / lambda",
+    " the printed one, or better, once the gap is below Delta / lambda. The waiting time is stated for lambda = 1, discounts up to 1/2 and eta from 1"
+    " to 100; for larger lambda it is the 1/T rate (npg-one-over-T) read at Delta / lambda",
 )
 
 ARMS = model_of("arms([1, 0])").exact
@@ -319,6 +317,8 @@ FAR_END = Instance(
     name="dominoes watched from the far end",
 )
 
+STUCK = by_hand("dominoes that nobody topples", "domino(2, 9/10)", policy=[[0, 1]] * 4, mu=["1/10", "1/10", "7/10", "1/10"])
+
 line_search = Claim(
     id="line-search-policy-gradient",
     title="Policy gradient with an exact line search converges linearly",
@@ -340,7 +340,18 @@ line_search = Claim(
             q.next_gap_mu <= (1 - q.least_mu * (1 - q.gamma)) * gap(q.mu, q.T),
             process=ProjectedPG(step_size=q.eta),
             settings={q.eta: (Rational(1, 1000),)},
+            domain=bandits(policy="any"),
+            instances=("arms([1, 0])",),
             because="one state: the claim demands the optimum after one step, and a short step hardly moves",
+        ),
+        Control(
+            "bare natural curve",
+            q.next_gap_mu <= (1 - q.least_mu * (1 - q.gamma)) * gap(q.mu, q.T),
+            process=LineSearchPG(curve="natural-bare"),
+            domain=random_mdps(policy="deterministic", rho="mu", max_states=3, max_actions=3),
+            horizon=1,
+            instances=(STUCK,),
+            because="a natural gradient step stays at a vertex, which is where the first maximiser along the curve may be",
         ),
         Control(
             "no mass in the rate",
@@ -352,7 +363,7 @@ line_search = Claim(
     uses=["bellman-contraction"],
     instances=SMALL + HARD,
     departs="the search tries steps 10^-3 to 10^9 and the greedy policy: the bound needs no more than the greedy policy among them. Along the"
-    " bare natural curve the statement is false: its end is greedy only over the support of the policy",
+    " bare natural curve the statement is false: its end is greedy only over the support of the policy (second control)",
 )
 
 # Regularised
@@ -427,312 +438,4 @@ regularised = Claim(
     instances=SMALL[:2] + ("chain(1, 9/10)",),
     departs="any interior start and any step with 1 + eta tau >= 1/gamma, with the weight tau + 1/eta of the divergence; as recalled, the printed"
     " weight tau/(1 - gamma) is right for 1 + eta tau = 1/gamma only",
-)
-
-# Mirror learning
-
-ONE_STEP = random_mdps(policy="interior", mu="any", rho="mu", max_states=3, max_actions=3, rewards=None)
-GAIN = q.next_state_values - q.state_values
-
-mirror_learning = Claim(
-    id="mirror-learning-drift",
-    title="Mirror learning: a step against a drift gains at least the drift, in every state",
-    source=Source("kuba2022mirror", where="Theorem 1, as recalled; the drifts: Schulman et al. (2017), Lu et al. (2022)", version="arXiv:2201.02373"),
-    domain=ONE_STEP,
-    process=MirrorDescent(step_size=q.eta),
-    settings=ANY_STEP,
-    horizon=10,
-    forms=[
-        Form("KL, values", GAIN >= q.next_policy_advantage),
-        Form("KL, drift", q.next_policy_advantage >= q.drift_kl, settings={q.eta: Between(Rational(1, 10), 10)}),
-        Form("squared distance, values", GAIN >= q.next_policy_advantage, process=MirrorDescent(step_size=q.eta, geometry="euclidean"), horizon=3),
-        Form(
-            "squared distance, drift",
-            q.next_policy_advantage >= q.drift_euclidean,
-            process=MirrorDescent(step_size=q.eta, geometry="euclidean"),
-            horizon=3,
-        ),
-        Form(
-            "clipped ratio, values",
-            GAIN >= q.next_policy_advantage,
-            process=MirrorLearning(strength=q.radius, drift="ppo"),
-            settings={q.radius: Between(Rational(1, 20), Rational(9, 10))},
-            horizon=3,
-        ),
-        Form(
-            "clipped ratio, drift",
-            q.next_policy_advantage >= q.drift_ppo,
-            process=MirrorLearning(strength=q.radius, drift="ppo"),
-            settings={q.radius: Between(Rational(1, 20), Rational(9, 10))},
-            horizon=3,
-        ),
-        Form(
-            "discovered drift",
-            q.next_policy_advantage >= q.drift_discovered,
-            process=MirrorLearning(strength=Integer(1), drift="discovered"),
-            domain=ONE_STEP.replace(max_states=2),
-            settings={},
-            horizon=1,
-            instances=("loop(1/2)", "arms([1, 0])"),
-        ),
-    ],
-    negative_controls=[
-        Control(
-            "three times the drift",
-            q.next_policy_advantage >= 3 * q.drift_euclidean,
-            process=MirrorDescent(step_size=q.eta, geometry="euclidean"),
-            horizon=1,
-            because="inside the simplex the step moves by eta times the centred advantage: the gain is twice the drift, not three times",
-        ),
-        Control(
-            "the whole horizon",
-            GAIN >= q.next_policy_advantage / (1 - q.gamma),
-            because="a gain in one state counts as often as the state is visited: once at least, not 1/(1-gamma) times",
-        ),
-    ],
-    uses=["performance-difference"],
-    instances=SMALL,
-    kind="lower",
-)
-
-penalty = Claim(
-    id="kl-penalty-guarantees-trust-region",
-    title="A divergence penalty of the right weight keeps to a trust region",
-    source=Source("zentner2023guaranteed", where="two-phase penalisation; constants derived", version="arXiv:2312.05405"),
-    domain=random_mdps(policy="interior", rho="mu", mu="any", max_states=3, rewards=None),
-    settings={q.beta: Between(Rational(1, 20), 20)},
-    forms=[
-        Form("forward", q.penalised_divergence <= q.largest_advantage_range**2 / (8 * q.beta**2)),
-        Form("backward", q.penalised_divergence_back <= q.largest_advantage_range**2 / (8 * q.beta**2)),
-        Form("every state", q.penalised_divergences <= q.advantage_ranges**2 / (8 * q.beta**2)),
-        Form(
-            "enough weight",
-            q.safe_divergence <= q.radius,
-            settings={q.radius: Between(Rational(1, 1000), 1)},
-            where=((Rational(1, 10**6), q.largest_advantage_range),),
-        ),
-    ],
-    negative_controls=[
-        Control(
-            "16 for 8",
-            q.penalised_divergence <= q.largest_advantage_range**2 / (16 * q.beta**2),
-            because="two equally likely actions and a small step: the divergence is the variance R^2/4 over 2 beta^2",
-        ),
-        Control(
-            "no square",
-            q.penalised_divergence <= q.largest_advantage_range / (8 * q.beta),
-            because="when the penalty is weak the divergence grows with the square of range over weight before it saturates",
-        ),
-    ],
-    instances=SMALL + BANDITS,
-    departs="explicit weight: beta = max_s R_s / sqrt(8 epsilon)",
-)
-
-TSALLIS = random_mdps(
-    policy="interior",
-    other="any",
-    rho="mu",
-    mu="any",
-    max_states=2,
-    extras={"payoffs": Extra(("S", "A"), low=-2, high=2, meaning="what each action pays")},
-)
-ORDERS = {q.tau: Between(Rational(1, 10), 4), q.order: (Rational(3, 2), 2, 3)}
-
-tsallis = Claim(
-    id="tsallis-kl-policy",
-    title="Tsallis divergences give truncated power policies, and what is truncated stays away",
-    source=Source("zhu2023generalized", where="policy of the Tsallis regularised step; derived here", version="arXiv:2301.11476"),
-    domain=TSALLIS,
-    settings=ORDERS,
-    forms=[
-        Form("never beaten", q.tsallis_objective >= q.tsallis_objective_other),
-        Form("above the KL divergence", q.tsallis_from_policy >= q.kl_from_policy),
-        Form("chi square at order 2", equal(q.scaled_tsallis, q.scaled_chi_square), settings={}),
-        Form(
-            "support does not grow",
-            equal(q.new_support_mass, 0),
-            process=Munchausen(temperature=q.tau),
-            domain=random_mdps(policy="any", rho="mu", mu="any", max_states=2, max_actions=3),
-            settings={q.tau: Between(Rational(1, 100), 4)},
-            horizon=3,
-        ),
-    ],
-    negative_controls=[
-        Control(
-            "the exponential policy",
-            q.tsallis_objective_exponential >= q.tsallis_objective_other,
-            because="the maximiser for the KL divergence never truncates; for a Tsallis divergence of order above 1 it is not the maximiser",
-        ),
-        Control(
-            "below the KL divergence",
-            q.tsallis_from_policy <= q.kl_from_policy,
-            because="ln_q(x) >= log x for q > 1, with equality at x = 1 alone",
-        ),
-        Control(
-            "what was truncated comes back",
-            q.gap_sup <= q.gap_sup_0 / 2,
-            process=Munchausen(temperature=q.tau),
-            domain=random_mdps(policy="deterministic", rho="mu", mu="any", max_states=2, max_actions=3),
-            settings={q.tau: (Rational(1, 10),)},
-            where=((1, q.T),),
-            horizon=3,
-            instances=BANDITS,
-            because="an action whose probability is 0 stays at 0 for ever, be it the best",
-        ),
-    ],
-    instances=SMALL[:2] + BANDITS,
-    kind="equal",
-)
-
-# Equivalences
-
-mirror_is_natural = Claim(
-    id="pmd-kl-is-npg",
-    title="Mirror descent with the KL divergence is natural policy gradient",
-    source=Source("agarwal2021theory", where="Lemma 5.1 and the remark on multiplicative weights", version="arXiv:1908.00261v5"),
-    domain=random_mdps(policy="interior", rho="mu", max_states=3, max_actions=3, rewards=None),
-    process=MirrorDescent(step_size=q.eta),
-    settings={q.eta: Between(Rational(1, 100), 10)},
-    horizon=1,
-    forms=[
-        Form("mirror descent", equal(q.next_policy, q.natural_step_policy)),
-        Form(
-            "natural gradient",
-            equal(q.next_policy, q.natural_step_policy_undiscounted),
-            process=NaturalPG(step_size=q.eta),
-            settings={q.eta: Between(Rational(1, 100), 1)},
-        ),
-        Form(
-            "multiplicative weights on Q",
-            equal(q.next_policy, q.entropic_maximiser),
-        ),
-    ],
-    negative_controls=[
-        Control(
-            "same step size",
-            equal(q.next_policy, q.natural_step_policy_undiscounted),
-            because="the gradient carries 1/(1 - gamma): mirror descent with eta is natural gradient with (1 - gamma) eta",
-        ),
-    ],
-    uses=["softmax-npg-closed-form"],
-    instances=SMALL,
-    kind="equal",
-)
-
-large_steps = Claim(
-    id="large-steps-are-policy-iteration",
-    title="With long steps mirror descent becomes policy iteration",
-    source=Source(XIAO, where="remark on large step sizes; explicit forms derived", version=XIAO_VERSION),
-    domain=INTERIOR.replace(rewards=None),
-    process=NaturalPG(step_size=q.eta),
-    settings={q.eta: Between(Rational(1, 100), 100)},
-    horizon=3,
-    forms=[
-        Form("natural gradient, exponentially close", q.next_weight_off_greedy <= q.greedy_limit),
-        Form(
-            "Euclidean, exactly",
-            equal(q.next_weight_off_greedy, 0),
-            process=MirrorDescent(step_size=q.eta, geometry="euclidean"),
-            domain=INTERIOR.replace(policy="any", rewards=None),
-            settings={q.eta: Between(Rational(1, 10), 10**6)},
-            where=((2, q.eta * q.least_lead),),
-        ),
-    ],
-    negative_controls=[
-        Control(
-            "Euclidean, half the step",
-            equal(q.next_weight_off_greedy, 0),
-            process=MirrorDescent(step_size=q.eta, geometry="euclidean"),
-            domain=INTERIOR.replace(policy="any", rewards=None),
-            settings={q.eta: Between(Rational(1, 10), 10**6)},
-            where=((1, q.eta * q.least_lead),),
-            because="from the worst action for certain, a step of size eta moves eta lead / 2 of the probability",
-        ),
-    ],
-    uses=["softmax-npg-closed-form"],
-    instances=SMALL + HARD[:1],
-)
-
-soft_is_natural = Claim(
-    id="soft-policy-iteration-is-npg",
-    title="Soft policy iteration is natural policy gradient with the step 1/tau",
-    source=Source("cen2022fast", where="section 2, the special case of the largest step", version="arXiv:2007.06558v5"),
-    domain=random_mdps(policy="interior", rho="mu", mu="any", max_states=3, max_actions=3, rewards=None, max_discount=Rational(19, 20)),
-    process=EntropyNPG(step_size=(1 - q.gamma) / q.tau, temperature=q.tau),
-    settings={q.tau: Between(Rational(1, 10), 4)},
-    horizon=5,
-    forms=[
-        Form("Gibbs policy", equal(q.next_policy, q.soft_gibbs_policy)),
-        Form("natural step on the soft value", equal(q.next_policy, q.soft_natural_step_policy)),
-    ],
-    negative_controls=[
-        Control(
-            "regularised mirror descent with that step",
-            equal(q.next_policy, q.soft_gibbs_policy),
-            process=RegularisedMirrorDescent(step_size=1 / q.tau, temperature=q.tau),
-            because="a divergence from the last policy on top of the entropy holds half of it back: pi^(1/2) exp(Q/(2 tau))",
-        ),
-    ],
-    uses=["entropy-npg-linear"],
-    instances=SMALL[:3],
-    kind="equal",
-)
-
-exact_inner = Claim(
-    id="mdpo-exact-step-is-npg",
-    title="Mirror descent policy optimisation with an exact inner step is natural policy gradient",
-    source=Source("tomar2022mirror", where="on-policy objective; the remark on closed forms, as recalled", version="arXiv:2005.09814"),
-    domain=random_mdps(policy="interior", other="interior", rho="mu", mu="any", max_states=3, max_actions=3, rewards=None),
-    settings={q.eta: Between(Rational(1, 100), 10)},
-    forms=[
-        Form("what another policy loses", equal(q.objective_at_natural_step - q.objective_at_second, q.divergence_to_natural_step)),
-        Form("never beaten", q.objective_at_natural_step - q.objective_at_second >= 0),
-        Form("one step", equal(q.next_policy, q.entropic_maximiser), process=NaturalPG(step_size=(1 - q.gamma) * q.eta), horizon=5),
-    ],
-    negative_controls=[
-        Control(
-            "natural step of size eta",
-            equal(q.next_policy, q.entropic_maximiser),
-            process=NaturalPG(step_size=q.eta),
-            horizon=2,
-            because="the objective has A where the natural gradient has A/(1 - gamma): its maximiser is the step of size (1 - gamma) eta",
-        ),
-    ],
-    uses=["softmax-npg-closed-form"],
-    instances=SMALL,
-    kind="equal",
-)
-
-dual = Claim(
-    id="npg-limit-solves-the-dual",
-    title="Along natural policy gradient the occupancy is dual feasible, and its duality gap is the gap",
-    source=Source("unpublished", where="d'Epenoux (1963) for the linear programs; derived here"),
-    domain=random_mdps(policy="interior", rho="mu", mu="any", max_states=3),
-    process=NaturalPG(step_size=q.eta),
-    settings={q.eta: Between(Rational(1, 10), 100)},
-    forms=[
-        Form("duality gap", equal(q.dual_slack, (1 - q.gamma) * gap(q.mu, q.T)), horizon=50),
-        Form(
-            "mass off the optimal face",
-            q.least_suboptimality * q.occupancy_off_optimal <= (1 - q.gamma) * gap(q.mu, q.T),
-            horizon=50,
-        ),
-        Form(
-            "vanishes",
-            q.least_suboptimality * q.occupancy_off_optimal <= (1 - q.gamma) * log(q.A) / (q.eta * q.T) + 1 / ((1 - q.gamma) * q.T),
-            domain=random_mdps(policy="uniform", rho="mu", mu="any", max_states=3),
-            trivial=1,
-        ),
-    ],
-    negative_controls=[
-        Control(
-            "without the factor",
-            equal(q.dual_slack, gap(q.mu, q.T)),
-            horizon=5,
-            because="the occupancy is normalised to 1, so its worth is 1 - gamma times the value",
-        ),
-    ],
-    uses=["npg-one-over-T", "performance-difference"],
-    instances=SMALL,
-    kind="equal",
 )

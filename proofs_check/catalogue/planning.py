@@ -234,7 +234,14 @@ duality = Claim(
         Form("their reward is the value", equal(q.occupancy_reward, (1 - q.gamma) * q.value_mu), symbolic=((1, 2), (2, 2))),
         Form("every flow is an occupancy", equal(q.mixed_flow, q.occupancy_of_its_policy), domain=SHARED),
         Form("strong duality", equal(q.optimal_occupancy_reward, (1 - q.gamma) * q.optimal_value_mu)),
-        Form("complementary slackness", equal(q.optimal_flow_slack, 0)),
+        Form(
+            "complementary slackness",
+            equal(q.dual_slack, 0),
+            domain=DETERMINISTIC.replace(mu="positive"),
+            process=PolicyIteration(),
+            horizon=27,
+            where=((q.A**q.S - 1, q.t),),
+        ),
         Form(
             "policy iteration ends at the flow's optimum",
             equal(q.occupancy_reward, (1 - q.gamma) * q.optimal_value_mu),

@@ -48,9 +48,15 @@ improvement = Claim(
         Form("derived", q.next_policy_advantage >= _huber(q.state_steps, q.best_advantages)),
         Form("derived, one fraction", q.next_policy_advantage >= q.best_advantages**2 / (q.best_advantages + 2 / q.state_steps)),
         Form("printed", q.next_policy_advantage >= q.best_advantages**2 / (q.best_advantages + (2 + 5 * q.A) / q.state_steps)),
+        Form("squared move", q.state_steps * q.next_policy_advantage >= q.squared_moves),
         Form("values", q.next_state_values >= q.state_values),
     ],
     negative_controls=[
+        Control(
+            "twice the squared move",
+            q.state_steps * q.next_policy_advantage >= 2 * q.squared_moves,
+            because="inside the simplex the step moves by eta_s times the centred advantage: its gain is the squared move over eta_s, no more",
+        ),
         Control(
             "twice as much for small steps",
             q.next_policy_advantage >= 2 * _huber(q.state_steps, q.best_advantages),

@@ -67,7 +67,8 @@ conservative = Claim(
     uses=["performance-difference"],
     instances=(SLOWER, *SMALL, *REAL),
     kind="lower",
-    departs="rewards of any sign: the largest expected advantage in place of the bound 1 on rewards; the derived form gains the factor 2 - gamma",
+    departs="rewards of any sign: the largest expected advantage e stands for R/(1 - gamma), the printed bound with rewards in [0, R], which is"
+    " larger: the form called printed is sharper than the text. The derived form gains the factor 2 - gamma",
 )
 
 REACH = 2 * q.gamma / (1 - q.gamma) ** 2
@@ -130,7 +131,8 @@ surrogate_bound = Claim(
     ],
     uses=["performance-difference", "visitation-perturbation"],
     instances=(ONE_SIDED, *SMALL, *REAL),
-    departs="the divergence forms have half the printed constant, by Pinsker's inequality",
+    departs="the divergence forms have half the printed constant, by Pinsker's inequality, and KL(new || old); TRPO prints KL(old || new),"
+    " for which the same proof serves, as Pinsker's inequality takes either",
 )
 
 UPDATES = {q.radius: Between(Rational(1, 100), Rational(99, 100)), q.eta: Between(Rational(1, 100), 100)}
@@ -146,10 +148,10 @@ first_order = Claim(
     domain=FULL,
     settings=UPDATES,
     forms=[
-        Form("plain", equal(q.surrogate_slope, (1 - q.gamma) * q.softmax_gradient), settings={}),
-        Form("clipped", equal(q.clipped_slope, (1 - q.gamma) * q.softmax_gradient)),
-        Form("quadratic penalty", equal(q.quadratic_slope, (1 - q.gamma) * q.softmax_gradient)),
-        Form("divergence penalty", equal(q.entropic_slope, (1 - q.gamma) * q.softmax_gradient)),
+        Form("plain", equal(q.surrogate_slope, (1 - q.gamma) * q.softmax_derivative), settings={}),
+        Form("clipped", equal(q.clipped_slope, (1 - q.gamma) * q.softmax_derivative)),
+        Form("quadratic penalty", equal(q.quadratic_slope, (1 - q.gamma) * q.softmax_derivative)),
+        Form("divergence penalty", equal(q.entropic_slope, (1 - q.gamma) * q.softmax_derivative)),
         Form("clipped is below", q.clipped_surrogate <= q.surrogate),
         Form("quadratic penalty is below", q.quadratic_surrogate <= q.surrogate),
         Form("the divergence penalty's maximum", q.entropic_surrogate <= q.entropic_optimum),
@@ -171,12 +173,12 @@ first_order = Claim(
     negative_controls=[
         Control(
             "a clip range without 1",
-            equal(q.clipped_elsewhere_slope, (1 - q.gamma) * q.softmax_gradient),
+            equal(q.clipped_elsewhere_slope, (1 - q.gamma) * q.softmax_derivative),
             because="at the old policy the ratio is 1; where the range lies above, the clipped branch is flat and bad actions lose their gradient",
         ),
         Control(
             "the whole gradient",
-            equal(q.clipped_slope, q.softmax_gradient),
+            equal(q.clipped_slope, q.softmax_derivative),
             because="the surrogate averages over visits normalised to 1, so its gradient lacks the factor 1/(1 - gamma)",
         ),
         Control(

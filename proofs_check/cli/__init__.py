@@ -95,6 +95,13 @@ class Direction(StrEnum):
     min = "min"
 
 
+class Rectangular(StrEnum):
+    """How nature's budget is shared out."""
+
+    sa = "sa"
+    s = "s"
+
+
 class SolveMethod(StrEnum):
     """Ways to solve a model."""
 
@@ -106,6 +113,13 @@ class SolveMethod(StrEnum):
     krylov = "krylov"
     anderson = "anderson"
     linear = "linear"
+
+
+class RiskOf(StrEnum):
+    """What a risk measure rates."""
+
+    step = "step"
+    ret = "return"
 
 
 def _known_ids(incomplete: str) -> list[str]:
@@ -156,7 +170,10 @@ def mutate(
     targets: Annotated[
         list[str] | None, typer.Argument(metavar="[CLAIM[:FORM]]...", help="Claims or files with claims.", autocompletion=_known_ids)
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every claim of the catalogue.")] = False,
+    standard: Annotated[
+        bool, typer.Option("--all", help="The standard selection: ten theorems, their lemmas, and thirty others of all kinds.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--everything", help="Every claim of the catalogue.")] = False,
     budget: Annotated[Budget, typer.Option(help="How hard to search.")] = Budget.quick,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same figures, with any number of jobs.")] = 0,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one for each core if left out.")] = None,
@@ -171,7 +188,7 @@ def mutate(
     from proofs_check.cli.mutation import mutate_and_print
 
     status = mutate_and_print(
-        targets or [], everything, budget=budget.value, seed=seed, jobs=jobs, as_json=as_json, fresh=fresh, store=store, all_rows=verbose
+        targets or [], standard, everything, budget=budget.value, seed=seed, jobs=jobs, as_json=as_json, fresh=fresh, store=store, all_rows=verbose
     )
     raise typer.Exit(status)
 
@@ -264,10 +281,38 @@ def solve(
         str | None, typer.Option(metavar="LABEL", help="The probability of reaching LABEL, for a model checker's .tra and .lab.")
     ] = None,
     direction: Annotated[Direction, typer.Option(help="The largest or the smallest probability.")] = Direction.max,
+    risk: Annotated[
+        str | None, typer.Option(metavar="MEASURE", help="Averse to risk: cvar:0.1, evar:0.1, entropic:2, mean-cvar:0.1,1/2, worst, ...")
+    ] = None,
+    risk_of: Annotated[RiskOf, typer.Option(help="What the measure rates: the value of each next state, or the whole return.")] = RiskOf.step,
+    horizon: Annotated[int | None, typer.Option(min=1, help="Steps of the return, for --risk-of return with cvar, mean-cvar and worst.")] = None,
+    robust: Annotated[
+        str | None,
+        typer.Option(metavar="SET", help="Against the worst model of a set: l1:0.2, kl:1/10, tv, l2, linf, chi2, contamination, wasserstein, ..."),
+    ] = None,
+    rectangular: Annotated[Rectangular, typer.Option(help="Nature's budget: one for each state and action, or one for each state.")] = Rectangular.sa,
     as_json: Json = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write values and policy to .json, .csv or .npz.")] = None,
 ) -> None:
     """Solve a model, with proved bounds."""
+    if robust is not None or rectangular is not Rectangular.sa:
+        from proofs_check.cli.robust import solve_robust_model
+
+        if robust is None:
+            raise ModelError("--rectangular says how a set of models is made: give one with --robust, such as --robust l1:0.2")
+        if average or reach is not None or risk is not None:
+            raise ModelError("--robust goes without --average, --reach and --risk")
+        chosen: dict[str, Any] = {"robust": robust, "rectangular": rectangular.value, "exact": exact, "method": method.value, "tolerance": tolerance}
+        raise typer.Exit(solve_robust_model(model, discount, **chosen, as_json=as_json, out=out))
+    if risk is not None or risk_of is not RiskOf.step or horizon is not None:
+        from proofs_check.cli.risk import solve_risk
+
+        if risk is None:
+            raise ModelError("--risk-of and --horizon say what a risk measure rates: give one with --risk, such as --risk cvar:0.1")
+        if average or reach is not None or method is not SolveMethod.auto:
+            raise ModelError("--risk goes without --average, --reach and --method")
+        options: dict[str, Any] = {"risk": risk, "of": risk_of.value, "horizon": horizon, "exact": exact, "tolerance": tolerance}
+        raise typer.Exit(solve_risk(model, discount, **options, as_json=as_json, out=out))
     from proofs_check.cli.models import solve_model
 
     asked: dict[str, Any] = {"average": average, "reach": reach, "direction": direction.value}
@@ -283,18 +328,30 @@ def run(
     step_size: Annotated[str | None, typer.Option(metavar="NUMBER", help="Step size of every method that has one: 0.1 or 1/10.")] = None,
     temperature: Annotated[str | None, typer.Option(metavar="NUMBER", help="Weight of the entropy, where a method has one.")] = None,
     geometry: Annotated[str | None, typer.Option(metavar="NAME", help="Mirror descent: kl, euclidean, ...")] = None,
+    robust: Annotated[str | None, typer.Option(metavar="SET", help="Ball around every row, for the robust methods (drpg, ...): l1:0.2.")] = None,
+    start: Annotated[str, typer.Option(metavar="NAME", help="First policy: uniform, random:SEED or adversarial:SHARE.")] = "uniform",
     iterations: Annotated[int, typer.Option(min=1, help="Steps.")] = 1000,
     discount: Discount = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the gaps, and the catalogue's bounds: .svg, .png or .pdf.")] = None,
     as_json: Json = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write times, policies, parameters and values of one run to .npz.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write t, gap, value and bounds of all runs to .csv.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Sampled methods (reinforce, storm-pg, ...): paths a step.")] = 10,
+    runs: Annotated[int, typer.Option(min=1, help="Sampled methods: independent runs.")] = 20,
+    horizon: Annotated[int | None, typer.Option(min=1, help="Sampled methods: steps of a path.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Sampled methods: seed.")] = 0,
 ) -> None:
     """Run policy gradient methods on a model and compare them: final gap, fitted rate, the theorems that apply."""
-    from proofs_check.cli.runs import run_methods
+    from proofs_check.cli.runs import robust_options, run_methods
+    from proofs_check.cli.sampled import Sampling, is_sampled, run_sampled_methods
 
-    options = {"step_size": step_size, "temperature": temperature, "geometry": geometry}
-    raise typer.Exit(run_methods(model, method, options, iterations, discount=discount, plot=plot, as_json=as_json, out=out, trail=csv))
+    options = {"step_size": step_size, "temperature": temperature, "geometry": geometry} | robust_options(robust)
+    if any(is_sampled(part) for part in method.split(",")):
+        chosen = Sampling(samples, runs, horizon, seed)
+        raise typer.Exit(
+            run_sampled_methods(model, method, options, iterations, chosen, discount=discount, plot=plot, as_json=as_json, out=out, trail=csv)
+        )
+    raise typer.Exit(run_methods(model, method, options, iterations, discount=discount, plot=plot, as_json=as_json, out=out, trail=csv, start=start))
 
 
 @app.command()

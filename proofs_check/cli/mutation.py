@@ -14,13 +14,16 @@ from proofs_check.store import DEFAULT_PATH, Store
 
 
 def mutate_and_print(
-    targets: Sequence[str], everything: bool, *, budget: str, seed: int, as_json: bool, fresh: bool, store: Path | None, all_rows: bool,
-    jobs: int | None = None,
+    targets: Sequence[str], standard: bool, everything: bool, *, budget: str, seed: int, as_json: bool, fresh: bool, store: Path | None,
+    all_rows: bool, jobs: int | None = None,
 ) -> int:  # fmt: skip
-    """Prints the table of mutants; 1 where one survived that is not listed."""
+    """Prints the table of mutants of the targets, of the standard selection or of the whole catalogue; 1 where one survived that is not listed."""
+    from proofs_check.catalogue.sharper import STANDARD
     from proofs_check.engine.mutate import as_dict, mutate
 
-    _one_or_all(targets, everything, "mutate")
+    if [bool(targets), standard, everything].count(True) != 1:
+        raise ModelError("name claims, or say --all or --everything: pgtheory mutate npg-one-over-T, or pgtheory mutate --all")
+    targets = STANDARD if standard else targets
     progress = Progress()
     with Store(store or DEFAULT_PATH) as evidence:
         try:

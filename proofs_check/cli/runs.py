@@ -63,8 +63,9 @@ def run_methods(
     as_json: bool,
     out: Path | None,
     trail: Path | None,
+    start: str = "uniform",
 ) -> int:
-    """Runs the comma-separated methods on MODEL from the uniform policy, prints and writes what was asked for."""
+    """Runs the comma-separated methods on MODEL from the first policy `start`, prints and writes what was asked for."""
     from mdps.io import load_model
     from pgtheory.run import run
     from proofs_check.bounds import bounds_for_run
@@ -79,10 +80,10 @@ def run_methods(
     mdp = load_model(spec, discount=checked_discount(discount))
     compared = []
     for label, method in chosen.items():
-        trajectory = run(mdp, method, iterations)
+        trajectory = run(mdp, method, iterations, initial=start)
         gap = trajectory.gap()
         compared.append(Compared(label, trajectory, gap, fit_rate(trajectory.times, gap), bounds_for_run(trajectory)))
-    command = f"pgtheory run {spec} --method {names} --iterations {iterations}"
+    command = f"pgtheory run {spec} --method {names} --iterations {iterations}" + ("" if start == "uniform" else f" --start {start}")
     if out is not None:
         t = compared[0].trajectory
         write_arrays(out, times=t.times, policies=t.policies, parameters=t.parameters, values=t.values, gap=compared[0].gap)
@@ -96,11 +97,24 @@ def run_methods(
     if len(compared) == 1:
         _print_one(spec, mdp, compared[0])
     else:
-        _print_comparison(spec, mdp, compared, iterations)
+        _print_comparison(spec, mdp, compared, iterations, start)
     for what, path in (("plot", plot), ("written", out), ("written", trail)):
         if path is not None:
             line(f" {what}: {path}")
     return 0
+
+
+def robust_options(text: str | None) -> dict[str, str | None]:
+    """The settings that `--robust l1:0.2` gives the robust methods; raises ModelError where the set is no plain ball."""
+    if text is None:
+        return {}
+    from mdps.ambiguity import read_ambiguity
+    from pgtheory.robust.nature import SETS
+
+    chosen = read_ambiguity(text, 1)
+    if getattr(chosen, "name", "") not in SETS or chosen.support != type(chosen)(0).support:
+        raise ModelError(f"--robust {text}: the gradient methods take a ball ({', '.join(SETS)}) with its own support, such as l1:0.2")
+    return {"radius": str(chosen.radius), "ambiguity": chosen.name}
 
 
 def methods_in(names: str, options: dict[str, str | None]) -> dict[str, Any]:
@@ -237,8 +251,8 @@ def _print_one(spec: str, mdp: Any, one: Compared) -> None:
             line(f" {name}: {word} {bound:.6g} at t = {times[-1]:,}")
 
 
-def _print_comparison(spec: str, mdp: Any, compared: list[Compared], iterations: int) -> None:
-    line(f" {len(compared)} methods on {_described(spec, mdp)}; {iterations:,} steps from the uniform policy")
+def _print_comparison(spec: str, mdp: Any, compared: list[Compared], iterations: int, start: str) -> None:
+    line(f" {len(compared)} methods on {_described(spec, mdp)}; {iterations:,} steps from the {start} policy")
     line()
     rows = []
     for one in compared:

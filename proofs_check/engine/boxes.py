@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from flint import arb, fmpq
 
-from mdps.errors import ModelError
+from mdps.errors import ModelError, plural
 from mdps.rational import rational
 from pgtheory import arithmetic
 from proofs_check.claim import Case
@@ -85,11 +85,12 @@ def prove_class(case: Case, states: int, actions: int, discount: Any = 0, most: 
     return BoxProof(True, count, 0)
 
 
-def scope(states: int, actions: int, discount: Any) -> str:
+def scope(case: Case, states: int, actions: int, discount: Any) -> str:
     """The class in words."""
+    paid = "" if case.domain.rewards is None else f", rewards in [{case.domain.rewards[0]}, {case.domain.rewards[1]}]"
     if states == 1 and Fraction(str(discount)) == 0:
-        return f"all bandits with {actions} arms"
-    return f"all MDPs with {states} state{'s' if states > 1 else ''} and {actions} actions at discount {discount}"
+        return f"all bandits with {actions} arms{paid}"
+    return f"all MDPs with {plural(states, 'state')} and {actions} actions at discount {discount}{paid}"
 
 
 def _vertices(states: int, actions: int) -> list[tuple[int, tuple[tuple[int, ...], ...]]]:

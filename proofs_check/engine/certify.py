@@ -95,9 +95,7 @@ def exact_contexts(case: Case, instance: Instance, times: list[int], kind: str) 
     record = np.array(sorted(steps), dtype=np.int64)
     if not hasattr(method, "run_arrays"):
         return _recorded_context(case, instance, record, kind, pairs)
-    sizes = {"S": _rational(instance.shape[0]), "A": _rational(instance.shape[1])}
-    names = {"gamma": instance.discount, **sizes, **instance.settings, **instance.extras}
-    settings = [_as_rational(v) for v in method_settings(case, names, lambda p, q: _rational(f"{p}/{q}"))]
+    settings = exact_method_settings(case, instance)
     if kind == "rational":
         params = rational_run(method, instance, settings, record)
         return exact_context(instance, kind, record, method.policy_of(params), pairs=pairs, parameters=params[None])
@@ -115,6 +113,13 @@ def exact_contexts(case: Case, instance: Instance, times: list[int], kind: str) 
     logits = params[None] if method.parameters == "logits" else None
     policies = method.policy_of(params)
     return exact_context(instance, kind, record, policies, pairs=pairs, logits=logits, parameters=params[None])
+
+
+def exact_method_settings(case: Case, instance: Instance) -> list[Any]:
+    """The values of the method's fields on an exact instance, in rationals."""
+    sizes = {"S": _rational(instance.shape[0]), "A": _rational(instance.shape[1])}
+    names = {"gamma": instance.discount, **sizes, **instance.settings, **instance.extras}
+    return [_as_rational(v) for v in method_settings(case, names, lambda p, q: _rational(f"{p}/{q}"))]
 
 
 def rational_run(method: Any, instance: Instance, settings: list[Any], record: Array) -> Array:

@@ -9,10 +9,13 @@ method.  Its instances are described by a *chart*, that is, by numbers that rang
     "policy"    V and the advantages of the current policy in place of the rewards, r = V - gamma P V + A, with A(s, 0) - A(s, a) = d(s, a) >= 0
                 and sum_a pi A = 0: action 0 is greedy in every state, again by renaming
 
-All quantities are blind to the names of actions, so each chart reaches every instance of the class (rewards in a given range are demanded where the
-claim demands them).  The code runs on `ordered.Ordered` functions of these numbers, on every path through its comparisons; a method's step is the
-method's own code.  A statement about the current policy of a run is proved for an arbitrary policy, whatever run it comes from, and one about two
-consecutive steps for an arbitrary policy and its successor.  Where a quantity is not defined (a state without visits, gamma = 1) nothing is claimed.
+All quantities are blind to the names of actions, and so must be the step of a method (`renaming`); then each chart reaches every instance of the
+class.  Where a method breaks ties by name, "optimum" is refused, "rewards" goes through all optimal policies if the optimum is asked for, and
+"policy" serves if the step commutes with moving the first greedy action to the front.  What the claim demands (rewards in a range, positive start
+probabilities, policies without zeros, its conditions) is demanded of the class, and `scope` names it.  The code runs on `ordered.Ordered` functions
+of these numbers, on every path through its comparisons; a method's step is the method's own code.  A statement about the current policy of a run is
+proved for an arbitrary policy, whatever run it comes from, and one about two consecutive steps for an arbitrary policy and its successor.  Where a
+quantity is not defined (a state without visits, gamma = 1) nothing is claimed.
 """
 
 from __future__ import annotations
@@ -33,7 +36,8 @@ from proofs_check.engine.measure import method_settings, needed
 from proofs_check.engine.multipliers import follows
 from proofs_check.engine.ordered import Ordered, Path, Root, Unprovable, every_path, signed_square
 from proofs_check.engine.polynomials import Region, Signs, name_of
-from proofs_check.expression import evaluate
+from proofs_check.engine.renaming import breaks_ties_by_name, follows_the_first
+from proofs_check.expression import evaluate, text
 from proofs_check.quantities import quantity
 
 Array = np.ndarray
@@ -64,6 +68,9 @@ def prove_everywhere(
     raises    ModelError: a class or chart that the claim does not speak of
     """
     made = _Variables(case, states, actions, chart, None if discount is None else rational(discount))
+    by_name = _steps(case) and breaks_ties_by_name(case)
+    if by_name and (chart == "optimum" or (chart == "policy" and not follows_the_first(case))):
+        raise ModelError(f"{case.claim}:{case.name}: the chart {chart!r} renames actions, and the method breaks ties by their names")
     total, asked, signs = 0, False, Signs(made.region, nonzero=made.nonzero())
     for best in itertools.product(range(actions), repeat=states):
         optima: list[_Optimum] = []
@@ -81,21 +88,42 @@ def prove_everywhere(
             return ClassProof(False, total, "a polynomial inequality was not shown")
         total += paths
         asked = asked or any(optimum.used for optimum in optima)
-        if chart != "policy" or not asked:  # elsewhere action 0 is optimal: the names of actions do not matter
+        if not asked or (chart != "policy" and not by_name):  # elsewhere action 0 is optimal: the names of actions do not matter
             break
     return ClassProof(True, total)
 
 
 def scope(case: Case, states: int, actions: int, chart: str = "rewards", discount: Any = None) -> str:
-    """The class in words."""
+    """The class in words, with every assumption that the proof may use."""
+    domain = case.domain
     if case.domain.bandit:
         words = f"all bandits with {actions} arms"
     else:
         patience = "any discount" if discount is None else f"discount {discount}"
         words = f"all MDPs with {plural(states, 'state')} and {plural(actions, 'action')}, {patience}"
-    if case.domain.rewards is None:
-        words += ", any rewards"
-    return words if case.process is None or not _settings_used(case) else f"{words}, any {' and '.join(_settings_used(case))} > 0"
+    words += ", any rewards" if domain.rewards is None else f", rewards in [{domain.rewards[0]}, {domain.rewards[1]}]"
+    if domain.mu == "positive" and states > 1:
+        words += ", mu positive in every state"
+    if domain.rho == "mu" and states > 1:
+        words += ", rho = mu"
+    if _interior(case):
+        words += ", policies without zeros"
+    for label, extra in domain.extras:
+        words += f", {label} in [{extra.low}, {extra.high}]" if extra.kind == "real" else f", {label}: distributions"
+    if case.process is not None and _settings_used(case):
+        words += f", any {' and '.join(_settings_used(case))} > 0"
+    conditions = [f"{text(small)} < {text(large)}" for small, large in case.where]
+    return f"{words}, where {' and '.join(conditions)}" if conditions else words
+
+
+def _steps(case: Case) -> bool:
+    """Whether the statement looks at a step of the method."""
+    return case.process is not None and case.statement.over == "pair"
+
+
+def _interior(case: Case) -> bool:
+    """Whether the class leaves out policies that never take some action."""
+    return case.domain.policy in ("interior", "uniform") and case.process is None
 
 
 def _settings_used(case: Case) -> list[str]:
@@ -177,7 +205,7 @@ class _Variables:
     def nonzero(self) -> list[str]:
         """Polynomials that vanish nowhere in the class: 1 - gamma, and the probabilities that the claim assumes to be positive."""
         domain, out = self.case.domain, [] if self.discount is not None else [self.gens["gamma"] - 1]
-        kinds = ["mu"] * (domain.mu == "positive") + ["x"] * (domain.policy in ("interior", "uniform") and self.case.process is None)
+        kinds = ["mu"] * (domain.mu == "positive") + ["x"] * _interior(self.case)
         for group in self.simplices:
             names = [self.region.ring.names()[k] for k in group]
             if names[0].rstrip("0123456789_") in kinds:

@@ -148,13 +148,14 @@ class Examination:
 
         out = []
         for size in self.case.boxes:
-            self.say(f"branch and bound over {scope(*size)}")
+            words = scope(self.case, *size)
+            self.say(f"branch and bound over {words}")
             ended = prove_class(self.case, *size)
             if ended.proved:
-                out.append(scope(*size))
-                self.notes.append(f"branch and bound over {scope(*size)}: {ended.boxes:,} boxes in ball arithmetic")
+                out.append(words)
+                self.notes.append(f"branch and bound over {words}: {ended.boxes:,} boxes in ball arithmetic")
             else:
-                self.notes.append(f"branch and bound over {scope(*size)} gave up after {ended.boxes:,} boxes")
+                self.notes.append(f"branch and bound over {words} gave up after {ended.boxes:,} boxes")
         return f"branch and bound over {'; '.join(out)}" if out else ""
 
     def prove_polynomials(self) -> str:

@@ -41,6 +41,22 @@ NONNEGATIVE = {
     "gamma", "S", "A", "t", "zero", "eta", "tau", "fraction", "C1", "gradient_norm", "hessian_norm", "soft_q_gap", "log_policy_gap", "visits",
     "start_probabilities", "c_inf", "min_optimal_probability", "mismatch", "mismatch_rho_policy", "mismatch_mu_policy", "largest_mismatch",
     "policy_mismatch", "rho_over_mu", "inverse_mu", *GAPS,
+    # gaps and distances
+    "next_gap_mu", "next_gap_sum", "gap_sum", "regret_mu", "state_gaps", "stage_gap", "chain_gap", "plan_gap", "soft_gap_mu", "soft_gap_rho",
+    "soft_gap_sup", "next_soft_gap_sup", "soft_gap_stationary_0", "soft_optimal_policy_gap", "soft_bias", "approximate_gap", "fitted_gap",
+    "fitted_gap_0", "iterated_gap", "modified_gap", "modified_gap_0", "vector_gap", "vector_backup_gap", "vector_difference", "vector_residual",
+    "backup_difference", "policy_backup_difference", "pair_vector_difference", "interpolated_difference", "interpolated_distance",
+    "soft_backup_difference", "greedy_loss", "feasible_excess", "feasible_excess_mu", "mapped_gap_0", "mapped_gap_log", "mapped_gap_root",
+    "mapped_gap_square", "visitation_difference", "behaviour_distance", "off_policy_error", "largest_error", "largest_fit_error",
+    # divergences, masses, norms
+    "kl_from_policy", "tsallis_from_policy", "scaled_chi_square", "scaled_tsallis", "penalised_divergence", "penalised_divergence_back",
+    "penalised_divergences", "safe_divergence", "soft_divergence", "largest_divergence", "start_divergence_kl", "start_divergence_euclidean",
+    "start_divergence_root", "tilt_divergence", "other_divergence", "suboptimal_mass", "next_suboptimal_mass", "next_weight_off_greedy",
+    "occupancy_off_optimal", "new_support_mass", "least_suboptimality", "entropy_hessian_norm", "direct_tangent_curvature",
+    "escort_gradient_norm", "stage_hessian_norm", "stage_gradient_square", "soft_gradient_norm", "chain_gradient_norm", "barrier_gradient_norm",
+    "regulator_gap", "regulator_gap_after", "regulator_gradient_square", "best_improvement", "best_advantages", "largest_advantage_range",
+    "advantage_ranges", "quadratic_penalty", "drift_kl", "drift_euclidean",
+    "mismatch_rho_mu", "soft_mismatch", "soft_mismatch_policy", "stage_mismatch", "stage_optimal_probability", "radius", "H", "greedy_limit",
 }  # fmt: skip
 """Quantities that are at least 0 by definition."""
 LARGEST = 120

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from mdps.errors import ModelError
 from proofs_check.claim import Case
-from proofs_check.engine.certify import NOTHING_SAID, Confirmation, certified_horizon, confirm
+from proofs_check.engine.certify import NOTHING_SAID, Confirmation, certified_horizon, confirm, exact_method_settings
 from proofs_check.instance import Instance
 from proofs_check.instances import dressed
 
@@ -47,9 +47,9 @@ def certify_long(
     """Judges a trajectory statement along certified runs of `steps` steps.
 
     instances  exact ones; by default one of each of `MODELS` that the domain allows
-    every      judge every t, or log-spaced ones; by default every t of runs up to EVERY steps.  A form's own horizon, which limits the search, does
-               not limit these runs
-               (a method with a rational step, whose numbers swell, keeps it)
+    every      judge every t, or log-spaced ones; by default every t of runs up to EVERY steps.  A form's own horizon, which limits the search and the
+               exact instances, does not limit these runs, except where they are in rationals: a method with a rational step, whose numbers swell, and
+               no Lipschitz constant, or a statement that balls leave open (equality)
     seconds    begins no further run after that long
     raises     ModelError: the claim has no method to run, or one whose step has no enclosure
     """
@@ -60,19 +60,38 @@ def certify_long(
     for instance in named_instances(case) if instances is None else instances:
         if seconds is not None and out and time.perf_counter() - begun > seconds:
             break
-        clock = time.perf_counter()
-        last = certified_horizon(case, instance, steps) if getattr(case.process, "rational_step", False) else steps
-        times = judged_times(case, last, last <= EVERY if every is None else every)
-        try:
-            outcome = confirm(case, instance, times, most_bits=4096)
-        except ArithmeticError as error:
-            out.append(LongRun(instance.name, last, 0, "undecided", 0, None, time.perf_counter() - clock, str(error), instance))
-            continue
-        if outcome.reason == NOTHING_SAID:
-            continue
-        spent = time.perf_counter() - clock
-        out.append(LongRun(instance.name, last, len(times), outcome.status, outcome.bits, outcome.ratio, spent, outcome.reason, instance, outcome))
+        last = steps if _enclosed(case, instance) else certified_horizon(case, instance, steps)
+        run = _judged_run(case, instance, last, every)
+        if run is not None and run.status == "undecided" and last > (short := certified_horizon(case, instance, steps)):
+            run = _judged_run(case, instance, short, every) if getattr(case.process, "rational_step", False) else run
+        if run is not None:
+            out.append(run)
     return out
+
+
+def _judged_run(case: Case, instance: Instance, last: int, every: bool | None) -> LongRun | None:
+    """One run, judged; None where the statement says nothing on it."""
+    clock = time.perf_counter()
+    times = judged_times(case, last, last <= EVERY if every is None else every)
+    try:
+        outcome = confirm(case, instance, times, most_bits=4096)
+    except ArithmeticError as error:
+        return LongRun(instance.name, last, 0, "undecided", 0, None, time.perf_counter() - clock, str(error), instance)
+    if outcome.reason == NOTHING_SAID:
+        return None
+    spent = time.perf_counter() - clock
+    return LongRun(instance.name, last, len(times), outcome.status, outcome.bits, outcome.ratio, spent, outcome.reason, instance, outcome)
+
+
+def _enclosed(case: Case, instance: Instance) -> bool:
+    """Whether the run is one in balls: the step is not rational, or its Lipschitz constant is known."""
+    from pgtheory import arithmetic
+    from pgtheory.policy_gradient.certified import has_lipschitz
+
+    method = case.process
+    if not getattr(method, "rational_step", False):
+        return True
+    return has_lipschitz(method, instance.mdp(), lambda: method.params_of(arithmetic.balls(instance.policy)), exact_method_settings(case, instance))
 
 
 def judged_times(case: Case, steps: int, every: bool) -> list[int]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from mdps.errors import ModelError
 from proofs_check.claim import Case
-from proofs_check.context import Context
+from proofs_check.context import Context, Optimum
 from proofs_check.domains import free_settings
 from proofs_check.expression import ExpressionError, check_exact, evaluate
 from proofs_check.instance import Batch, Instance, float_context
@@ -127,7 +127,40 @@ def compare(case: Case, context: Context, values: dict[str, Any] | None = None) 
 def quantities_of(case: Case, context: Context) -> dict[str, Any]:
     """Every quantity that the statement, its trivial bound and its conditions speak of."""
     with np.errstate(all="ignore"):
-        return {name: _code(name)(context) for name in needed(case)}
+        return {name: _evaluated(name, context) for name in needed(case)}
+
+
+def _evaluated(name: str, context: Context) -> Array:
+    """The quantity on the batch; NaN for an instance whose matrices have no inverse or eigenvalues, as on the boundary of what it is defined for."""
+    try:
+        return _code(name)(context)
+    except np.linalg.LinAlgError:
+        rows: list[Array | None] = []
+        for k in range(context.discount.size):
+            try:
+                rows.append(_code(name)(_only(context, k)))
+            except np.linalg.LinAlgError:
+                rows.append(None)
+        missing = np.full(next((row.shape for row in rows if row is not None), (1, 1, 1)), np.nan)
+        return np.concatenate([missing if row is None else row for row in rows])
+
+
+def _only(context: Context, k: int) -> Context:
+    """The context with one of its instances."""
+    one = slice(k, k + 1)
+    shared = {"kind", "times", "pairs", "source"}
+    parts = {field.name: getattr(context, field.name) for field in dataclasses.fields(context) if field.name not in shared}
+    return dataclasses.replace(context, **{name: _cut(part, one) for name, part in parts.items()})
+
+
+def _cut(part: Any, one: slice) -> Any:
+    if part is None:
+        return None
+    if isinstance(part, dict):
+        return {name: array[one] for name, array in part.items()}
+    if isinstance(part, Optimum):
+        return Optimum(part.values[one], part.action_values[one], part.mask[one])
+    return part[one]
 
 
 def needed(case: Case) -> set[str]:

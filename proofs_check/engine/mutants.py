@@ -147,8 +147,8 @@ def _trees(case: Case) -> dict[str, sympy.Expr]:
 
 
 def _if_sound(name: str, case: Case, trees: dict[str, sympy.Expr]) -> Iterator[tuple[str, Case, bool]]:
-    """The case with these trees, unless a tree became infinite, the statement empty, or its quantities unfit for the case."""
-    if any(tree.has(sympy.zoo, sympy.nan, sympy.oo) for tree in trees.values()):
+    """The case with these trees, unless a tree became infinite or imaginary, the statement empty, or its quantities unfit for the case."""
+    if any(tree.has(sympy.zoo, sympy.nan, sympy.oo, sympy.I) for tree in trees.values()):
         return
     sides = list(trees.values())
     statement = Statement(sides[0], case.statement.relation, sides[1])

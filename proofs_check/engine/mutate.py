@@ -2,7 +2,8 @@
 
 Every mutant of a statement (`engine.mutants`) gets one of these:
 
-    same       says what the original, or an earlier mutant, says on every record: left out
+    same       says what the original, or an earlier mutant, says on every record, or drops an assumption about something that the statement does
+               not read (`engine.unread`): left out
     refuted    fails somewhere, confirmed in rationals or balls
     implied    a weaker truth: on every record its bound is weaker than that of the original, or of another form of the catalogue about the
                same runs, or than the trivial bound; `proved` says that this follows from signs alone (`engine.implied`), for all instances
@@ -35,10 +36,11 @@ from proofs_check.engine.mutants import Mutant, mutants
 from proofs_check.engine.pursuit import ORIGINAL, TRIVIAL, Pursuit, Quarry
 from proofs_check.engine.search import Found
 from proofs_check.engine.targets import resolve
+from proofs_check.engine.unread import unread
 from proofs_check.quantities import parse
 from proofs_check.statement import parse_statement
 
-SOURCES = ("proofs_check.engine.mutants", "proofs_check.engine.pursuit", "proofs_check.engine.implied")
+SOURCES = ("proofs_check.engine.mutants", "proofs_check.engine.pursuit", "proofs_check.engine.implied", "proofs_check.engine.unread")
 REFUTED, IMPLIED, SURVIVED, SAME = "refuted", "implied", "survived", "same"
 HARDER = {
     "quick": Budget("quick, second search", 64, 12, (4000, 1500, 700), 12, 0, 0),
@@ -119,7 +121,10 @@ class Job:
     @functools.cached_property
     def digest(self) -> str:
         """The form's content with the sources that make and judge mutants."""
-        return f"{self.case.digest()} {digest_of(SOURCES, compiler(), without=('proofs_check.catalogue', 'proofs_check.quantities'))}"
+        from proofs_check.catalogue.against import AGAINST
+
+        built = digest_of(("proofs_check.catalogue.against",)) if f"{self.case.claim}:{self.case.name}" in AGAINST else ""
+        return f"{self.case.digest()} {digest_of(SOURCES, compiler(), without=('proofs_check.catalogue', 'proofs_check.quantities'))} {built}"
 
     def key(self, mutant: Mutant) -> str:
         """Under which a verdict is kept: the form's content with the sources (which make the mutant of its name), the budget and the seed."""
@@ -228,6 +233,11 @@ def judge(job: Job, known: dict[str, MutantVerdict], keep: Callable[[Mutant, Mut
     for mutant in job.mutants:
         last = known[mutant.name].found_at if mutant.name in known else None
         quarries.append(Quarry(mutant.case, Examination(mutant.case, job.budget, job.seed, report), known_at=last))
+    for quarry in quarries:
+        quarry.same = not job.together and unread(job.case, quarry.case)
+        if quarry.same:
+            keep(of[id(quarry.case)], _outcome(job, of[id(quarry.case)], quarry, time.perf_counter() - clock))
+            return
     pursuit = Pursuit(subject, references, job.seed, ended, report.say)
     theirs = quarries[0].exam.theirs
     pursuit.first(quarries, quarries[0].exam.budget if job.together else _alone(quarries[0].exam.budget))

@@ -28,6 +28,7 @@ from proofs_check.context import Context
 from proofs_check.engine.budget import Budget
 from proofs_check.engine.certify import confirm
 from proofs_check.engine.examination import PLAIN_NAMED, Examination, replayable
+from proofs_check.engine.implied import NONNEGATIVE
 from proofs_check.engine.measure import Measurement, compare, free_names, needed, quantities_of, trajectory
 from proofs_check.engine.search import ATTEMPTS, Found, _children, generator, lifted
 from proofs_check.engine.shrink import confirmable_times
@@ -50,8 +51,6 @@ ROUNDING = 1e-11
 """Relative difference within which two bounds count as equal: some thousand roundings."""
 WATCH = 4
 """An explained mutant is looked at on every so many batches of the longer search."""
-NONNEGATIVE = {"gap_rho", "gap_mu", "gap_sup", "gradient_norm", "hessian_norm", "soft_q_gap", "log_policy_gap"}
-"""Quantities about which a lower bound below 0 says nothing."""
 ORIGINAL, TRIVIAL = "the original", "the trivial bound"
 
 
@@ -115,8 +114,8 @@ class Pursuit:
         if not any(quarry.hunted for quarry in quarries):
             return
         self._begin(quarries, budget, self.work + most_work)
-        for exact in _by_shape(made_for(self.case)):
-            self._look(Batch.of([one.as_float() for one in exact]), exact, None, quarries, budget.horizon(exact[0].shape[0]))
+        for instance, times in made_for(self.case):
+            self._look(Batch.of([instance.as_float()]), [instance], None, quarries, max(budget.horizon(instance.shape[0]), *times, 0), times)
         self._named(quarries, lambda instance: instance.rewards.size <= budget.largest)
         domain = self.case.domain if self.case.domain.bandit else self.case.domain.replace(max_states=self.case.domain.max_states + more_states)
         sizes = [size for size in domain.sizes() if size[0] * size[1] <= budget.largest and size[1] > 1]
@@ -146,7 +145,7 @@ class Pursuit:
         population = rng.standard_normal((count, size)) * rng.choice([0.3, 1.0, CORNER], (count, 1))
         smaller = [(q, small) for q in hunted for small in q.best if small[0] <= states and small[1] <= actions]
         for k, (quarry, small) in enumerate(smaller[-(count // 2) :]):
-            population[-1 - k] = lifted(quarry.best[small], *small, states, actions)
+            population[-1 - k] = lifted(quarry.best[small], *small, states, actions, domain.extras)
         for quarry in quarries:
             quarry.elite = quarry.merit = None
         for _ in range(self.budget.generations + 1):
@@ -159,8 +158,10 @@ class Pursuit:
             if quarry.hunted and quarry.elite is not None:
                 quarry.best[states, actions] = quarry.elite[0]
 
-    def _look(self, batch: Batch, exact: list[Instance] | None, vectors: Array | None, quarries: list[Quarry], horizon: int) -> None:
-        """Runs a batch once and judges every quarry on it."""
+    def _look(
+        self, batch: Batch, exact: list[Instance] | None, vectors: Array | None, quarries: list[Quarry], horizon: int, times: tuple[int, ...] = ()
+    ) -> None:
+        """Runs a batch once and judges every quarry on it; at `times` in exact arithmetic, whatever float64 says."""
         self.batches += 1
         steps = horizon if self.case.process is not None and self.case.horizon is None else self.case.horizon or 0
         self.work += batch.size * (steps + OVERHEAD) * batch.rewards.shape[1]
@@ -182,6 +183,8 @@ class Pursuit:
                 if vectors is not None:
                     _keep_best(quarry, vectors, seen.scores(), max(4, len(vectors) // 8))
                 self._confirm(quarry, batch, exact, context, seen, horizon)
+            if exact is not None and times and quarry.hunted and quarry.known_at is None:
+                self._judge(quarry, exact[0], list(times))
 
     def _explain(
         self, quarry: Quarry, batch: Batch, seen: Measurement, seen_of: dict[str, Measurement], print_of: Array, values: dict[str, Any]
@@ -226,26 +229,42 @@ class Pursuit:
         else:
             times = seen.violations(k)
             for t in dict.fromkeys([min(times), *confirmable_times(times)[:2]]):
-                outcome = confirm(exam.case, exact[k], [t], most_bits=MOST_BITS)
-                if outcome.status == "violated":
-                    exam.counterexample = replayable(exam.case, exact[k], outcome)
-                    break
+                if self._judge(quarry, exact[k], [t]):
+                    return
         if exam.counterexample is not None:
             quarry.ended_at = self.batches
             self.on_end(quarry)
 
+    def _judge(self, quarry: Quarry, instance: Instance, times: list[int]) -> bool:
+        """Whether the statement is certain to fail on an exact instance at one of `times`; that ends the hunt."""
+        outcome = confirm(quarry.exam.case, instance, times, most_bits=MOST_BITS)
+        if outcome.status == "violated":
+            quarry.exam.counterexample = replayable(quarry.exam.case, instance, outcome)
+            quarry.ended_at = self.batches
+            self.on_end(quarry)
+        return not quarry.alive
 
-def made_for(case: Case) -> Iterator[Instance]:
-    """Instances that a person found against mutants of this form (`catalogue.sharper.AGAINST`), with every start policy that the domain allows."""
-    from proofs_check.catalogue.sharper import AGAINST
 
-    for expression, settings in AGAINST.get(f"{case.claim}:{case.name.partition(', ')[0]}", ()):
+def made_for(case: Case) -> Iterator[tuple[Instance, tuple[int, ...]]]:
+    """Instances that a person built against mutants of this form (`catalogue.against`), with the steps to judge them at; a model comes with every
+    start policy that the domain allows."""
+    from proofs_check.catalogue.against import AGAINST
+
+    for entry in AGAINST.get(form_of(case), ()):
         seen: set[str] = set()
-        for instance in dressed(case, model_of(expression)):
-            chosen = settle(case, dataclasses.replace(instance, settings={**instance.settings, **{k: rational(v) for k, v in settings.items()}}))
-            if chosen is not None and str(chosen.to_json()) not in seen:
-                seen.add(str(chosen.to_json()))
-                yield chosen
+        for instance in dressed(case, model_of(entry.model)) if isinstance(entry.model, str) else [entry.model()]:
+            chosen = settle(case, dataclasses.replace(instance, settings={name: rational(value) for name, value in entry.settings.items()}))
+            if chosen is not None and (not isinstance(entry.model, str) or str(chosen.to_json()) not in seen):
+                seen.add(str(chosen.to_json()) if isinstance(entry.model, str) else "")
+                yield chosen, entry.times
+
+
+def form_of(case: Case) -> str:
+    """ "claim:form" of the form that a mutant, named "form, change", was made of."""
+    from proofs_check.catalogue import claims
+
+    forms = [form.name for form in claims()[case.claim].forms] if case.claim in claims() else []
+    return f"{case.claim}:{max((f for f in forms if case.name == f or case.name.startswith(f'{f}, ')), key=len, default=case.name)}"
 
 
 def measuring(case: Case, names: set[str]) -> Case:
@@ -312,4 +331,4 @@ def _varied(rng: np.random.Generator, elite: Array | None, count: int) -> Array:
     return np.where(pushed, CORNER * np.sign(children), children)
 
 
-__all__ = ["ORIGINAL", "TRIVIAL", "Pursuit", "Quarry", "measuring"]
+__all__ = ["ORIGINAL", "TRIVIAL", "Pursuit", "Quarry", "form_of", "measuring"]

@@ -162,10 +162,13 @@ def _target_bias(c: Context) -> Array:
     return flat(_bias(c, c.extra("share"))[:, None])
 
 
-@define("target_bias_of_max", r"\mathbb{E}\,T^*(Q+e)-T^*Q", "step", "state-action pairs")
+@define("target_bias_of_max", r"\gamma P\left(\mathbb{E}\max_a(Q+e)-\max_aQ\right)", "step", "state-action pairs")
 def _target_bias_of_max(c: Context) -> Array:
-    """Bias of the optimality target under noise that is +e or -e with equal chances, in reward units."""
-    return flat(_bias(c, c.discount * 0 + 1)[:, None])
+    """Discounted expectation of by how much noise that is +e or -e with equal chances raises the largest action value of the next state, in reward
+    units; found without any backup."""
+    values, noise = c.extra("first"), c.extra("second")
+    raised = (arithmetic.maximum(values + noise, axis=-1) + arithmetic.maximum(values - noise, axis=-1)) / 2 - arithmetic.maximum(values, axis=-1)
+    return flat((c.discount[:, None, None] * (c.transitions * raised[:, None, None]).sum(axis=-1))[:, None])
 
 
 def _bias(c: Context, share: Array) -> Array:

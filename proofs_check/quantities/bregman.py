@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pgtheory import arithmetic
+from proofs_check.numbers import larger
 from proofs_check.quantities.natural_gradient import optimal_visits
+from proofs_check.quantities.policy_pairs import second_policy
 from proofs_check.quantities.registry import define, define_setting, given, per_record
 
 if TYPE_CHECKING:
@@ -221,10 +223,39 @@ def _drift_ppo(c: Context) -> Array:
 
 @define("drift_discovered", r"D_{\pi_t}(\pi_{t+1})", "pair", "states")
 def _drift_discovered(c: Context) -> Array:
-    """The discovered drift (Lu et al. 2022) from the current to the next policy in each state, in reward units; float64."""
-    from pgtheory.policy_gradient.mirror_learning import DRIFTS, drift_of
+    """The discovered drift (Lu et al. 2022) from the current to the next policy in each state, in reward units."""
+    return _discovered(c, c.policies[:, c.then], c.log_policies[:, c.then])
 
-    return drift_of(c.policies[:, c.then], c.policies[:, c.now], c.advantages[:, c.now], DRIFTS["discovered"], None)
+
+@define("discovered_objective", r"\langle\pi_{t+1},A\rangle-D_{\pi_t}(\pi_{t+1})", "pair", "states")
+def _discovered_objective(c: Context) -> Array:
+    """Expected advantage of the next policy less its discovered drift in each state, in reward units."""
+    new = c.policies[:, c.then]
+    return (new * c.advantages[:, c.now]).sum(axis=-1) - _discovered(c, new, c.log_policies[:, c.then])
+
+
+@define("discovered_objective_other", r"\langle\pi',A\rangle-D_{\pi_t}(\pi')", "pair", "states")
+def _discovered_objective_other(c: Context) -> Array:
+    """Expected advantage of the second policy less its discovered drift in each state, in reward units."""
+    new = second_policy(c).policies + c.policies[:, c.now] * 0
+    return (new * c.advantages[:, c.now]).sum(axis=-1) - _discovered(c, new, arithmetic.log(new))
+
+
+def _discovered(c: Context, new: Array, log_new: Array) -> Array:
+    """sum_a pi max(0, u - a tanh(u/a)):  u = (p/pi - 1) A, a = 2 where A >= 0;  u = A log(p/pi), a = 3/5 where A < 0.  (B, R, S).
+
+    In balls an advantage whose sign is not certain gives no number."""
+    old, gains = c.policies[:, c.now], c.advantages[:, c.now]
+    with np.errstate(all="ignore"):
+        good, bad = (new / old - 1) * gains, (log_new - c.log_policies[:, c.now]) * gains
+        up, down = (larger(u - a * _tanh(u / a), u * 0) for u, a in ((good, gains * 0 + 2), (bad, (gains * 0 + 3) / 5)))
+        unknown = gains * np.nan
+        return (old * np.where(gains >= 0, up, np.where(gains < 0, down, unknown))).sum(axis=-1)
+
+
+def _tanh(x: Array) -> Array:
+    """1 - 2 / (exp(2 x) + 1)."""
+    return 1 - 2 / (arithmetic.exp(2 * x) + 1)
 
 
 # Tsallis divergences

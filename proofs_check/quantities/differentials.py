@@ -100,11 +100,12 @@ def _centred(c: Context) -> Array:
 def _natural_direction(c: Context) -> Array:
     """The shortest solution x of F x = gradient (the pseudo-inverse), state by state: 0 where the state is not visited."""
     visits, policies = c.visits_mu[:, c.now][..., None], c.policies[:, c.now]
-    actions = policies.shape[-1]
-    eye, weight = c.constant(np.eye(actions, dtype=np.int64)), np.where(visits > 0, visits, visits * 0 + 1)
+    eye, weight = c.constant(np.eye(policies.shape[-1], dtype=np.int64)), np.where(visits > 0, visits, visits * 0 + 1)
     fisher = weight[..., None] * (policies[..., None] * (eye - policies[..., None, :]))  # d (diag pi - pi pi')
     gradient = visits * policies * c.advantages[:, c.now] / (1 - c.discount)[:, None, None, None]
-    return flat(arithmetic.solve(fisher + c.constant(np.ones((actions, actions), dtype=np.int64)), gradient))  # the ones fix sum_a x = 0
+    taken = c.constant((policies > 0).astype(np.int64))
+    kernel = taken[..., None] * taken[..., None, :] + eye * (1 - taken)[..., None]  # fixes x = 0 where pi = 0, and sum_a x = 0 over the others
+    return flat(arithmetic.solve(fisher + kernel, gradient))
 
 
 @define("advantage_sums", r"\textstyle\sum_aA^\pi(s,a)", "step", "states")

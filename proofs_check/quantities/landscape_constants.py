@@ -78,6 +78,13 @@ def _state_steps(c: Context) -> Array:
     return c.visits_mu[:, c.now] * per_instance(given(c, "eta") / (1 - c.discount))
 
 
+@define("squared_moves", r"\|\pi_{t+1}-\pi_t\|_2^2", "pair", "states")
+def _squared_moves(c: Context) -> Array:
+    """Squared distance of the next policy from the current one in each state."""
+    move = c.policies[:, c.then] - c.policies[:, c.now]
+    return (move * move).sum(axis=-1)
+
+
 @define("least_state_step", r"\min_s\eta_s", "step")
 def _least_state_step(c: Context) -> Array:
     """Smallest step size of any state: eta min_s d(s)/(1 - gamma)."""

@@ -128,13 +128,22 @@ def _natural_step_policy_undiscounted(c: Context) -> Array:
     return flat(_stepped(c, given(c, "eta")))
 
 
-def _stepped(c: Context, size: Array) -> Array:
+@define("exponential_weights", r"\pi_t\exp(\eta Q^{\pi_t})/Z", "pair", "state-action pairs")
+def _exponential_weights(c: Context) -> Array:
+    """Each probability times exp(eta Q), rows divided by their sums; the largest Q of a state counts as 0, which the sum takes out."""
+    values = c.action_values[:, c.now]
+    behind = values - arithmetic.maximum(values, axis=-1)[..., None]
+    weights = c.policies[:, c.now] * arithmetic.exp(given(c, "eta")[:, None, None, None] * behind)
+    return flat(weights / weights.sum(axis=-1)[..., None])
+
+
+def _stepped(c: Context, size: Array, temperature: Array | None = None) -> Array:
     """Per state (diag pi + pi pi') x = g / d: as g sums to 0, pi x = 0, so F x = g for the Fisher block F = d (diag pi - pi pi'); other solutions
     differ by a constant.  g is the gradient by differentiation, no theorem used; rows are divided by pi, so that rare actions cost no digits."""
     from proofs_check.dual import derivative_of_value
 
     pi, visits = c.policies[:, c.now], c.visits_mu[:, c.now][..., None]
-    gradient = derivative_of_value(c, "softmax").reshape(pi.shape)
+    gradient = derivative_of_value(c, "softmax", temperature).reshape(pi.shape)
     actions = np.arange(pi.shape[-1])
     matrix = pi[..., None, :] + pi[..., :, None] * 0
     matrix[..., actions, actions] = matrix[..., actions, actions] + 1
@@ -151,10 +160,10 @@ def _soft_gibbs_policy(c: Context) -> Array:
 
 @define("soft_natural_step_policy", r"\pi_{\theta+F^+\nabla V_\tau\cdot(1-\gamma)/\tau}", "pair", "state-action pairs")
 def _soft_natural_step_policy(c: Context) -> Array:
-    """The policy after the natural gradient step of size (1 - gamma)/tau on V_tau: log pi moves by (Q_tau - tau log pi - V_tau)/tau."""
-    tau = given(c, "tau")[:, None, None, None]
-    gains = _soft_action_values(c, c.now) - tau * c.log_policies[:, c.now]
-    return flat(arithmetic.softmax(c.log_policies[:, c.now] + gains / tau))
+    """The policy after the natural gradient step of size (1 - gamma)/tau on V_tau(mu), differentiated by dual numbers, its direction found by solving
+    with the Fisher matrix."""
+    tau = given(c, "tau")
+    return flat(_stepped(c, (1 - c.discount) / tau, tau))
 
 
 @define("objective_at_second", r"\mathbb{E}_d[\langle\pi',A\rangle-\mathrm{KL}(\pi'\Vert\pi)/\eta]", "step")

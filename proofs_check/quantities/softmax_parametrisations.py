@@ -162,8 +162,10 @@ def _soft_gap_rho(c: Context) -> Array:
 
 @define("largest_logit", r"\|\theta_0\|_\infty", "instance")
 def _largest_logit(c: Context) -> Array:
-    """Largest start logit in size; runs start from theta = log pi."""
-    return arithmetic.maximum(-flat(c.log_policies[:, :1]), axis=-1)[..., None]
+    """Largest start logit in size, for the logits of the start policy (each state's are free of a constant) that make it smallest: half the largest
+    range of log pi of a state."""
+    logs = c.log_policies[:, :1]
+    return per_record(arithmetic.maximum(arithmetic.maximum(logs, axis=-1) - arithmetic.minimum(logs, axis=-1), axis=-1) / 2)
 
 
 @define("soft_mismatch", r"\left\|d^{\pi^*_\tau}_\mu/\mu\right\|_\infty", "instance")

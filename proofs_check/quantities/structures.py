@@ -96,13 +96,6 @@ def _optimal_occupancy_reward(c: Context) -> Array:
     return _occupancy_reward(_best(c))
 
 
-@define("optimal_flow_slack", r"\sum_{s,a} x^{\pi^*}(s,a)\left(V^*-Q^*\right)(s,a)", "instance")
-def _optimal_flow_slack(c: Context) -> Array:
-    """Flow of the optimal policy through pairs whose inequality is slack, times the slack, in reward units."""
-    slack = c.optimum.values[..., None] - c.optimum.action_values
-    return per_record((occupancy(_best(c)) * slack[:, None]).sum(axis=(-1, -2)))
-
-
 def _feasible(c: Context) -> Array:
     """The given vector, raised by the least constant (none, if that is enough) that makes V >= TV."""
     values = c.extra("V")

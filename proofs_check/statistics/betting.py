@@ -62,10 +62,11 @@ class Range:
 def log_factors(values: Array, most: Array, within: Range) -> Array:
     """(n, K, shares): logarithm of each replication's factor against E[X] <= most.
 
-    A bound below the range is impossible and at its lower end allows nothing above it: wealth is infinite there as soon as X exceeds it."""
-    width = np.asarray(most, dtype=np.float64) - within.low
+    A bound below the range is impossible: wealth is infinite.  One at the lower end, to rounding, is taken to lie `ROUNDING` of the range above it,
+    which is no smaller a bound: values that differ from the end by rounding then win nothing, and others nearly everything."""
+    width, slack = np.asarray(most, dtype=np.float64) - within.low, ROUNDING * (within.high - within.low)
     with np.errstate(all="ignore"):
-        unit = np.where(width > 0, (values - within.low) / width, np.where((values > within.low) | (width < 0), np.inf, 1.0))
+        unit = np.where(width < -slack, np.inf, (values - within.low) / np.maximum(width, slack))
         return np.log1p(SHARES * (unit[..., None] - 1.0))
 
 
@@ -141,9 +142,10 @@ class Interval:
         """(K,): the plain averages, in the variables' own units."""
         return self.within.low + (self.within.high - self.within.low) * self.total / self.count
 
-    def limits(self) -> tuple[Array, Array]:
-        """(lower, upper), each (K,)."""
-        centre, radius = self._weighted / self._weights, (np.log(2 / self.alpha) + self._penalty) / self._weights
+    def limits(self, alpha: float | None = None) -> tuple[Array, Array]:
+        """(lower, upper), each (K,); at another level than the one that they are shortest at, if one is given."""
+        level = self.alpha if alpha is None else alpha
+        centre, radius = self._weighted / self._weights, (np.log(2 / level) + self._penalty) / self._weights
         width = self.within.high - self.within.low
         lower, upper = np.clip(centre - radius, 0, 1), np.clip(centre + radius, 0, 1)
         return self.within.low + width * lower, self.within.low + width * upper
@@ -187,8 +189,9 @@ def detectable(most: float, low: float, high: float, stages: tuple[tuple[int, fl
 
     stages   (replications, log of the e-value it must reach) of each stage; all must reject, on independent data"""
     share = (most - low) / (high - low)
-    if not 0 < share < 1:
+    if not -ROUNDING <= share < 1:
         return None
+    share = max(share, ROUNDING)  # as in `log_factors`
     counts: list[tuple[int, int]] = []
     for n, log_threshold in stages:
         k = needed_successes(share, n, log_threshold)

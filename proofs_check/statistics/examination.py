@@ -9,7 +9,9 @@ e-values is an e-value of the form, whatever their dependence.  Two stages:
 A true form is refuted with probability at most 1/1000 * 1/1000 = 10^-6 (Ville's inequality twice, on independent streams), so a run over m forms
 refutes any true one with probability at most m 10^-6 (union bound), whatever was looked at in between.  One stage without the other is
 `undecided`.  `supported` needs power: the excess over the bound that this budget sees with probability 0.9 must be within the form's resolution,
-and it is reported, beside the intervals of the means.  Nothing is ever stopped, chosen or repeated after a look at the confirming stream.
+and it is reported, beside the intervals of the means.  It also needs that no interval contradicts the statement: at level 1/1000 over all the means
+of the form together, each must reach the side of the bound that the statement allows, for "=" the bound itself; else `undecided`.  Nothing is ever
+stopped, chosen or repeated after a look at the confirming stream.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from proofs_check.engine.budget import Budget
 from proofs_check.expression import evaluate
 from proofs_check.instance import Batch, Instance, float_context
 from proofs_check.quantities import quantity
-from proofs_check.statistics.betting import Bets, Interval, Range, detectable, log_wealth
+from proofs_check.statistics.betting import ROUNDING, Bets, Interval, Range, detectable, log_wealth
 from proofs_check.statistics.claims import Expected, SampledCase
 from proofs_check.statistics.streams import BLOCK, stream
 
@@ -122,6 +124,7 @@ def verify_sampled(case: SampledCase, budget: Budget, seed: int, progress: Any =
             return v.FormVerdict(verdict=v.REFUTED, seconds=round(time.perf_counter() - clock, 3), **common)  # type: ignore[arg-type]
         common["evidence"] = f"{drawn:,} replications spoke against it and fresh ones did not confirm it"
         return v.FormVerdict(verdict=v.UNDECIDED, seconds=round(time.perf_counter() - clock, 3), **common)  # type: ignore[arg-type]
+    against = contradicted(case.statement, ranges, bounds, intervals)
     trivial = sum(vacuous(case.statement, within, bound) for within, bound in zip(ranges, bounds))
     ratios = [r for k in range(len(plain)) if (r := closest(case.statement, intervals[k].mean(), bounds[k])) is not None]
     seen, sees = resolution(case, ranges, bounds, intervals, drawn, count)
@@ -132,8 +135,11 @@ def verify_sampled(case: SampledCase, budget: Budget, seed: int, progress: Any =
     place = f"{drawn:,} replications of each of {len(plain)} instances; level {LEVEL:g}; {power}"
     worst_case = worst_of(case, instances, intervals, bounds)
     common |= {"trivial": trivial, "tightness": min(max(ratios), 1.0) if ratios else None, "worst": worst_case, "evidence": place}
-    verdict = v.VACUOUS if trivial == len(plain) else v.SUPPORTED if sees else v.UNDECIDED
-    if verdict == v.UNDECIDED:
+    verdict = v.UNDECIDED if against else v.VACUOUS if trivial == len(plain) else v.SUPPORTED if sees else v.UNDECIDED
+    if against:
+        k, low, high, target = against
+        common["evidence"] = f"the interval [{low:.6g}, {high:.6g}] of a mean excludes {target:.6g} on {instances[k].name}, unconfirmed: {place}"
+    elif verdict == v.UNDECIDED:
         common["evidence"] = f"too little power for its resolution {case.resolution:g}: {place}"
     return v.FormVerdict(verdict=verdict, seconds=round(time.perf_counter() - clock, 3), **common)  # type: ignore[arg-type]
 
@@ -217,6 +223,21 @@ def mean_of(case: SampledCase, name: str, interval: Interval, bound: Array) -> d
     """What was seen on one instance."""
     low, high = interval.limits()
     return {"instance": name, "mean": interval.mean().tolist(), "low": low.tolist(), "high": high.tolist(), "bound": bound.tolist()}
+
+
+def contradicted(statement: Expected, ranges: list[Range], bounds: list[Array], intervals: list[Interval]) -> tuple[int, float, float, float] | None:
+    """(instance, lower, upper, bound) of a mean whose interval has no point that the statement allows; None where there is none.
+
+    The intervals hold together: a true form has such a mean with probability at most `INTERVAL_LEVEL`."""
+    level = INTERVAL_LEVEL / sum(within.low.size for within in ranges)
+    for k, (within, bound, interval) in enumerate(zip(ranges, bounds, intervals)):
+        slack, target = ROUNDING * (within.high - within.low), np.broadcast_to(bound, within.low.shape)
+        low, high = interval.limits(level)
+        above, below = low > target + slack, high < target - slack
+        off = np.flatnonzero({"<=": above, ">=": below, "=": above | below}[statement.relation])
+        if off.size:
+            return k, float(low[off[0]]), float(high[off[0]]), float(target[off[0]])
+    return None
 
 
 def vacuous(statement: Expected, within: Range, bound: Array) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from proofs_check.bench import clock
+from proofs_check.bench import clock, step_costs
 from proofs_check.bench import policy_gradient as bench
 
 
@@ -49,3 +49,32 @@ def test_the_table_shows_ours_first_and_the_ratio_of_the_others():
     assert rows[0].ratio == 1
     assert len(spent) >= 4
     assert clock.table(rows, "title").row_count == 2  # type: ignore[attr-defined]
+
+
+def test_every_method_of_the_package_has_its_cost_measured():
+    from pgtheory import policy_gradient as pg
+
+    measured = {type(method).__name__ for method, _ in step_costs.methods().values()}
+    known = {name for name in pg.NAMES.values() if pg.__getattr__(name).__module__.startswith("pgtheory.policy_gradient.")}
+    assert known <= measured
+
+
+def test_costs_are_positive_and_say_how_many_evaluations_a_step_is():
+    rows = step_costs.costs(0.0, ("natural PG", "line search, projected", "decreasing-pg"))
+    assert len(rows) == 6
+    assert all(row.step > 0 and row.evaluation > 0 and row.ratio > 0 for row in rows)
+    assert {row.method: row.evaluations for row in rows} == {"natural PG": 1, "line search, projected": 15, "decreasing-pg": 1}
+    assert all(np.isnan(row.plain) == (row.method == "decreasing-pg") for row in rows)
+    assert step_costs.table(rows).row_count == 3  # type: ignore[attr-defined]
+
+
+def test_an_evaluation_of_the_bench_is_one():
+    """The loop that is timed does what `state_values` does: 3 evaluations of Q(s_0, a_0) from logits and from the policy."""
+    from mdps import MDP
+    from pgtheory.exact import action_values
+
+    P, r = bench._garnet(3, 2, seed=4)
+    mdp, policy = MDP(P, r, 0.9), np.full((3, 2), 0.5)
+    for logits in (np.zeros((3, 2)), np.zeros((0, 0))):
+        total = step_costs._evaluations()(mdp.transitions, mdp.rewards, mdp.discount, policy, logits, 3)
+        assert total == pytest.approx(3 * action_values(mdp, policy)[0, 0], rel=1e-12)

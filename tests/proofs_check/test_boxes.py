@@ -60,4 +60,5 @@ def test_other_statements_are_refused():
         prove_class(loja.case(loja.form("bandit")), 1, 2)
     with pytest.raises(ModelError, match="does not speak of"):
         prove_class(_case("bandit derived"), 2, 2, "1/2")
-    assert scope(1, 3, 0) == "all bandits with 3 arms" and "discount 1/2" in scope(2, 2, "1/2")
+    derived = _case("bandit derived")
+    assert scope(derived, 1, 3, 0) == "all bandits with 3 arms, rewards in [0, 1]" and "discount 1/2" in scope(derived, 2, 2, "1/2")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,24 @@ from flint import fmpq
 from small import random_instances, random_policies
 
 from mdps.errors import ModelError
+from pgtheory import (
+    AdaptiveMirrorDescent,
+    ConservativePI,
+    MirrorDescent,
+    NaturalPG,
+    PolicyIteration,
+    ProjectedPG,
+    SimplexIteration,
+    SoftmaxPG,
+)
 from proofs_check import quantities as q
 from proofs_check.catalogue import claims, get_claim
-from proofs_check.claim import Case
-from proofs_check.domains import bandits, random_mdps
+from proofs_check.claim import Case, Claim
+from proofs_check.domains import Between, Extra, bandits, random_mdps
 from proofs_check.engine.charts import _Variables, prove_everywhere, scope
 from proofs_check.engine.ordered import Ordered, Path, Root, Unprovable
 from proofs_check.engine.polynomials import Signs
+from proofs_check.engine.renaming import breaks_ties_by_name
 from proofs_check.instance import exact_context, exact_optimum
 from proofs_check.quantities import gap, quantity
 from proofs_check.statement import Statement
@@ -125,9 +137,60 @@ def test_what_charts_are_not_for_is_refused():
 
 
 def test_the_scope_says_what_is_covered():
-    assert scope(LOJASIEWICZ, 1, 3, "optimum") == "all bandits with 3 arms"
-    assert scope(VISITS, 2, 2) == "all MDPs with 2 states and 2 actions, any discount, any rewards"
-    assert scope(ASCENT, 2, 2, "policy", "1/2") == "all MDPs with 2 states and 2 actions, discount 1/2, any eta > 0"
+    assert scope(LOJASIEWICZ, 1, 3, "optimum") == "all bandits with 3 arms, rewards in [0, 1], policies without zeros"
+    full = "all MDPs with 2 states and 2 actions, any discount"
+    assert scope(VISITS, 2, 2) == f"{full}, any rewards, rho = mu"
+    assert scope(RANGE, 2, 2) == f"{full}, rewards in [0, 1], any eta > 0"
+    assert scope(MEASURE, 2, 2).startswith(f"{full}, any rewards, mu positive in every state")
+    assert scope(ASCENT, 2, 2, "policy", "1/2").startswith("all MDPs with 2 states and 2 actions, discount 1/2")
+    assert scope(ASCENT, 2, 2, "policy").endswith(", any eta > 0")
+    narrow = Extra(("S",), low=-1, high=2)
+    case = dataclasses.replace(RANGE, where=((q.gamma, q.rho_over_mu),), domain=random_mdps(mu="any", rho="mu", policy="any", extras={"V": narrow}))
+    assert scope(case, 2, 2) == f"{full}, rewards in [0, 1], rho = mu, V in [-1, 2], any eta > 0, where gamma < rho_over_mu"
+
+
+def test_what_the_scope_leaves_out_is_not_used():
+    """Dropping an assumption that the scope names loses the proof; one that it does not name cannot matter."""
+    assert prove_everywhere(case_of("change-of-measure", "ratio"), 2, 2).proved
+    assert not prove_everywhere(case_of("values-in-range", "most", domain=random_mdps(rewards=None)), 2, 2).proved
+
+
+# Ties between actions
+
+
+def stepping(method: Any, **settings: Any) -> Case:
+    """A true statement about any step: values of the successor are at most the optimum's."""
+    claim = Claim("a-step", "test", random_mdps(), q.next_state_values >= q.state_values, process=method, settings=settings)
+    return claim.cases()[0]
+
+
+BY_NAME = [(PolicyIteration(), True), (SimplexIteration(), True), (ConservativePI(q.eta), True), (AdaptiveMirrorDescent(q.eta), True)]
+BLIND = [(SoftmaxPG(q.eta), False), (NaturalPG(q.eta), False), (ProjectedPG(q.eta), False), (MirrorDescent(q.eta), False)]
+
+
+@pytest.mark.parametrize(("method", "expected"), BY_NAME + BLIND, ids=lambda x: getattr(x, "name", ""))
+def test_methods_that_break_ties_by_name_are_known(method, expected):
+    assert breaks_ties_by_name(stepping(method, eta=Between("1/4", "1/2"))) == expected
+
+
+def test_charts_that_rename_actions_are_refused_where_names_matter():
+    case = stepping(PolicyIteration())
+    with pytest.raises(ModelError, match="breaks ties by their names"):
+        prove_everywhere(case, 1, 2, "optimum")
+    assert prove_everywhere(case, 1, 2, "policy").proved  # the first greedy action comes first
+    odd = dataclasses.replace(case, process=OddGreedy())
+    with pytest.raises(ModelError, match="breaks ties by their names"):
+        prove_everywhere(odd, 1, 2, "policy")
+    assert prove_everywhere(dataclasses.replace(case, statement=VISITS.statement, process=PolicyIteration()), 1, 2, "optimum").proved  # no step
+
+
+class OddGreedy(PolicyIteration):
+    """Of the best actions the first in the order 0, 2, 1."""
+
+    @staticmethod
+    def plain_step(params, transitions, rewards, discount, start, *settings):
+        order = [0, 2, 1] if params.shape[1] == 3 else list(range(params.shape[1]))
+        return PolicyIteration.plain_step(params[:, order], transitions[:, order], rewards[:, order], discount, start, *settings)[:, order]
 
 
 # Charts reach every instance, and at each of their points the functions are the quantities

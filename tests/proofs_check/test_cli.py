@@ -254,6 +254,24 @@ def test_a_terminal_gets_colour_and_folding_and_a_pipe_one_line_a_row(monkeypatc
     assert all(len(row) <= 80 for row in plain.splitlines())
 
 
+@pytest.mark.parametrize(("words", "standard"), [(("--all",), True), (("--everything",), False), (("npg-one-over-T", "exact"), None)])
+def test_mutate_goes_through_the_standard_selection_or_the_whole_catalogue(call, monkeypatch, words, standard):
+    from proofs_check.catalogue.sharper import STANDARD
+
+    asked = []
+    monkeypatch.setattr("proofs_check.engine.mutate.mutate", lambda targets, **options: asked.append(targets) or [])
+    result = call("mutate", *words)
+    assert result.exit_code == 0, result.output
+    assert asked == [list(STANDARD) if standard else None if standard is False else list(words)]
+
+
+@pytest.mark.parametrize("words", [(), ("--all", "--everything"), ("npg-one-over-T", "--all")])
+def test_mutate_is_told_one_thing_to_go_through(call, words):
+    result = call("mutate", *words)
+    assert result.exit_code == 2
+    assert "name claims, or say --all or --everything" in one_line(result.output)
+
+
 def test_forms_that_differ_get_rows_of_their_own(call, engine):
     forms = [form("c", "supported", name="derived", instances=5), form("c", "vacuous", name="printed")]
     engine(sample_run(verdicts=[claim("c", "supported", forms=forms)]))

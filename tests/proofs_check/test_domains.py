@@ -13,7 +13,19 @@ from mdps.rational import fraction, rational, rational_array
 from pgtheory.exact.batch import batch_optimal
 from proofs_check import quantities as q
 from proofs_check.catalogue import claims
-from proofs_check.domains import INTERIOR, POSITIVE, Between, Domain, bandits, exact_settings, free_settings, in_range, random_mdps, resolve_settings
+from proofs_check.domains import (
+    INTERIOR,
+    POSITIVE,
+    Between,
+    Domain,
+    Extra,
+    bandits,
+    exact_settings,
+    free_settings,
+    in_range,
+    random_mdps,
+    resolve_settings,
+)
 from proofs_check.expression import ExpressionError
 from proofs_check.instance import Batch
 from tests import tolerances
@@ -118,6 +130,9 @@ def test_an_instance_outside_is_told_by_its_assumption():
     for name, domain in others.items():
         moved = dataclasses.replace(inside, rho=np.array([0.25, 0.75]), mu=np.array([0.5, 0.5]), policy=np.full((2, 2), [0.25, 0.75]))
         assert name in [a.name for a in domain.broken(moved)]
+    with_extra = Domain(policy="interior", extras={"V": Extra(("S",), low=-1, high=1)})
+    for values, broken in ((np.array([0.5, -1.0]), []), (np.array([0.5]), ["V"]), (np.zeros((2, 2)), ["V"]), (np.array([0.5, 2.0]), ["V"])):
+        assert [a.name for a in with_extra.broken(dataclasses.replace(inside, extras={"V": values}))] == broken
 
 
 @pytest.mark.exact

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mdps import strategies, zoo
 from mdps.rational import rational_array
 from pgtheory.exact import occupancy
-from proofs_check.catalogue import landscape, projected, softmax_variants
+from proofs_check.catalogue import landscape, mirror_descent, projected, regularised_softmax, softmax_variants
 from proofs_check.engine.certify import confirm
 from proofs_check.instance import Batch, Instance, exact_context, float_context
 from proofs_check.instances import settle
@@ -140,8 +140,9 @@ def case_of(claim, name):
         (projected.finite_termination, "threshold without the step size", 0),
         (projected.finite_termination, "half the steps", 1),
         (softmax_variants.bandit_rate, "the best arm never loses from any start", 0),
-        (softmax_variants.log_barrier, "tolerance lambda", 0),
-        (softmax_variants.entropy_linear, "smallest probability dropped", 6),
+        (regularised_softmax.log_barrier, "tolerance lambda", 0),
+        (regularised_softmax.entropy_linear, "smallest probability dropped", 20),
+        (mirror_descent.line_search, "bare natural curve", 0),
     ],
     ids=lambda x: x.id if hasattr(x, "id") else str(x),
 )
@@ -183,10 +184,10 @@ def test_the_statements_are_those_of_the_claims_file():
         (softmax_variants.gravity_well, "mdp", "t >= (1 - gamma)**2*inverse_probability_drop/(2*eta)"),
         (softmax_variants.escort_lojasiewicz, "bandit", "escort_gradient_norm >= power/scale*min_optimal_probability**(1 - 1/power)*gap(mu, t)"),
         (softmax_variants.normalised, "bandit, printed", "gap(mu, t) <= gap_mu_0*exp(-c_inf*t/12)"),
-        (softmax_variants.log_barrier, "printed", "gap(rho, t) <= 2*lam/(1 - gamma)*mismatch_rho_mu"),
-        (softmax_variants.log_barrier, "smooth, printed", "barrier_hessian_norm <= 8/(1 - gamma)**3 + 2*lam/S"),
+        (regularised_softmax.log_barrier, "printed", "gap(rho, t) <= 2*lam/(1 - gamma)*mismatch_rho_mu"),
+        (regularised_softmax.log_barrier, "smooth, printed", "barrier_hessian_norm <= 8/(1 - gamma)**3 + 2*lam/S"),
         (
-            softmax_variants.entropy_linear,
+            regularised_softmax.entropy_linear,
             "bandit, printed",
             "soft_gap_mu <= 2*A*(tau*largest_logit + 1)**2/tau*exp(-2*tau*eta*sum_of_min_probabilities)",
         ),

@@ -26,6 +26,28 @@ def test_a_rate_is_certified_for_a_thousand_steps(identifier, form):
     assert run.judged >= 1000  # every t, the statement being about each
 
 
+@pytest.mark.exact
+@pytest.mark.parametrize(("identifier", "form"), [("ppg-any-step-recursion", "rate"), ("ppg-one-over-t", "derived")])
+def test_projected_steps_with_a_lipschitz_constant_are_enclosed_for_a_hundred_steps(identifier, form):
+    """In rationals their numbers would swell after a few."""
+    case = _case(identifier, form)
+    (run,) = certify_long(case, 100, instances=named_instances(case)[1:2])
+    assert (run.steps, run.status) == (100, "holds") and run.outcome is not None and run.outcome.arithmetic == "balls"
+
+
+@pytest.mark.exact
+def test_equality_that_balls_leave_open_is_judged_in_rationals_on_fewer_steps():
+    case = _case("ppg-improvement-any-step", "values")  # once the optimum is reached
+    (run,) = certify_long(case, 100, instances=named_instances(case)[1:2])
+    assert run.status == "holds" and run.steps < 100 and run.outcome is not None and run.outcome.arithmetic == "rationals"
+
+
+def test_policy_iteration_which_has_none_stays_in_rationals():
+    case = _case("policy-iteration-monotone-geometric-finite", "geometric")
+    (run,) = certify_long(case, 1000, instances=named_instances(case)[:1])
+    assert run.outcome is not None and run.outcome.arithmetic == "rationals"
+
+
 def test_a_false_rate_is_caught():
     claim = get_claim("softmax-mdp-one-over-t").replace(form="derived", bound="1/(100*t)")
     (run,) = certify_long(claim.cases()[0], 200, instances=named_instances(claim.cases()[0])[:1])

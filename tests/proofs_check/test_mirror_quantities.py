@@ -130,6 +130,13 @@ def tsallis_worth(p):
     return (p * EXTRAS["payoffs"]).sum(axis=1) - TAU * (p * ((p / POLICIES[0]) ** 2 - 1) / 2).sum(axis=1)
 
 
+def discovered(p):
+    """sum pi max(0, u - a tanh(u / a)), by its definition."""
+    x, a = p / POLICIES[0], gains(POLICIES[0])
+    u, width = np.where(a >= 0, (x - 1) * a, a * np.log(x)), np.where(a >= 0, 2, 0.6)
+    return (POLICIES[0] * np.maximum(u - width * np.tanh(u / width), 0)).sum(axis=1)
+
+
 ONE, TWO = POLICIES[0], POLICIES[1]
 SPREAD = np.ptp(gains(ONE), axis=1)
 NATURAL = tilted(ONE, ETA * gains(ONE))
@@ -148,6 +155,10 @@ REFERENCE = {
     "drift_kl": lambda: kl(TWO, ONE) / ETA,
     "drift_euclidean": lambda: ((TWO - ONE) ** 2).sum(axis=1) / (2 * ETA),
     "drift_ppo": lambda: (ONE * np.maximum((TWO / ONE - np.clip(TWO / ONE, 0.8, 1.2)) * gains(ONE), 0)).sum(axis=1),
+    "drift_discovered": lambda: discovered(TWO),
+    "discovered_objective": lambda: (TWO * gains(ONE)).sum(axis=1) - discovered(TWO),
+    "discovered_objective_other": lambda: (OTHER * gains(ONE)).sum(axis=1) - discovered(OTHER),
+    "exponential_weights": lambda: NATURAL.reshape(-1),
     "tsallis_objective_other": lambda: tsallis_worth(OTHER),
     "tsallis_objective_exponential": lambda: tsallis_worth(tilted(ONE, EXTRAS["payoffs"] / TAU)),
     "tsallis_from_policy": lambda: (OTHER * ((OTHER / ONE) ** 2 - 1) / 2).sum(axis=1),

@@ -13,7 +13,7 @@ from sympy import log
 from pgtheory.policy_gradient import NaturalPG, PolicyIteration
 from proofs_check import quantities as q
 from proofs_check.catalogue import claims
-from proofs_check.catalogue.sharper import OTHERS, REASONS, STRONGER
+from proofs_check.catalogue.sharper import FIRST, OTHERS, REASONS, STANDARD, STRONGER, VARIED, reason
 from proofs_check.domains import Between, bandits, random_mdps
 from proofs_check.engine.implied import follows, trivially
 from proofs_check.engine.mutants import TWINS, mutants
@@ -224,7 +224,8 @@ def test_every_reason_speaks_of_a_mutant_that_there_is():
     for key, reasons in REASONS.items():
         identifier, form = key.split(":")
         made = claims()[identifier]
-        known = [m.name for m in mutants(made.case(made.form(form)))]
+        forms = made.forms if form == "*" else [made.form(form)]
+        known = [m.name for form in forms for m in mutants(made.case(form))]
         for name, why in reasons.items():
             assert any(one == name or (name.endswith("*") and one.startswith(name[:-1])) for one in known), (key, name)
             assert why
@@ -282,6 +283,29 @@ def test_the_inequality_behind_the_lower_bound_without_a_condition():
     for eta in np.linspace(0, 1, 51):
         c = 2 * eta * (1 + eta / 4)
         assert np.all(u**2 * (np.exp(eta * a * u) + 1) * (1 + c * a) <= 2 * (1 + eta / 4) * (1 - eta * a * u * (1 - u)) + 8 * np.finfo(float).eps)
+
+
+def test_mutants_of_a_claim_with_further_arrays_are_refuted_or_implied(monkeypatch):
+    """Larger models begin with copies of smaller ones, the vectors that the claim quantifies over included."""
+    monkeypatch.setitem(HARDER, "quick", TINY)
+    (done,) = mutate("bellman-contraction-and-vi-error:contraction", budget=TINY)
+    assert {m.status for m in done.mutants} <= {REFUTED, IMPLIED}
+    assert done.count(REFUTED) >= 5
+
+
+def test_the_standard_selection_is_the_first_ten_their_lemmas_and_at_least_twenty_more():
+    assert len(FIRST) == 10
+    assert len(VARIED) >= 20
+    assert len(set(STANDARD)) == len(STANDARD)
+    assert set(STANDARD) <= set(claims())
+    relations = {form.statement.relation for name in VARIED for form in claims()[name].forms}
+    assert relations == {"<=", ">=", "="}
+
+
+def test_a_form_named_by_a_star_has_the_reasons_of_all_forms():
+    assert reason("pmd-kl-is-npg", "natural gradient", "range of eta: upper end doubled")
+    assert reason("occupancy-lp-duality", "strong duality", "assumption dropped: full support of mu")
+    assert not reason("pmd-kl-is-npg", "natural gradient", "direction flipped")
 
 
 def test_a_conjecture_explains_no_mutant():

@@ -9,8 +9,12 @@ import pytest
 from small import TINY, claim, the_case
 
 from proofs_check import quantities as q
+from proofs_check.catalogue import claims
+from proofs_check.catalogue.against import AGAINST
 from proofs_check.domains import random_mdps
+from proofs_check.engine.certify import confirm
 from proofs_check.engine.examination import Examination
+from proofs_check.engine.mutants import mutants
 from proofs_check.engine.pursuit import ORIGINAL, OVERHEAD, TRIVIAL, Pursuit, Quarry, made_for
 from proofs_check.engine.search import Found
 from proofs_check.quantities import gap
@@ -94,16 +98,46 @@ def test_same_seed_same_search():
     assert prints() == prints()
 
 
-@pytest.mark.parametrize(("identifier", "form"), [("entropy-npg-linear", "action values")])
-def test_instances_against_mutants_meet_the_assumptions_of_their_form(identifier, form):
-    from proofs_check.catalogue import get_claim
+@pytest.mark.parametrize("key", sorted(AGAINST))
+def test_instances_against_mutants_meet_the_assumptions_of_their_form(key):
+    """Or, where a mutant drops one of them, all but that one."""
+    identifier, form = key.split(":")
+    case = claims()[identifier].case(claims()[identifier].form(form))
+    wider = [mutant.case for mutant in mutants(case) if mutant.name.startswith("assumption dropped")]
+    for one in (case, *wider):
+        instances = [instance for instance, _ in made_for(one)]
+        assert all(not one.domain.broken(instance) for instance in instances)
+        assert len({str(instance.to_json()) for instance in instances}) == len(instances)
+    assert any(list(made_for(one)) for one in (case, *wider))
 
-    made = get_claim(identifier)
-    case = made.case(made.form(form))
-    instances = list(made_for(case))
-    assert instances
-    assert all(not case.domain.broken(instance) for instance in instances)
-    assert len({str(instance.to_json()) for instance in instances}) == len(instances)
+
+REFUTED_BY_HAND = {
+    "softmax-smoothness-sharp:derived": "exponent of 1/(1-gamma): 2 -> 1",
+    "softmax-reverse-lojasiewicz:mdp": "factor gap_mu dropped",
+    "softmax-sufficient-increase:at least": "exponent of 1/(1-gamma): 2 -> 1",
+    "softmax-sufficient-increase:at most": "exponent of 1/(1-gamma): 2 -> 1",
+    "softmax-one-over-t-lower-bound:bandit": "assumption dropped: bandit",
+    "softmax-one-over-t-lower-bound:mdp": "factor (1-gamma)**(-2) dropped, everywhere",
+    "policy-iteration-monotone-geometric-finite:finite": "exponent of t: 1 -> 2 in the condition's right side",
+    "occupancy-lp-duality:complementary slackness": "S for A in the condition's left side",
+    "npg-limit-solves-the-dual:vanishes": "exponent of least_suboptimality: 1 -> 2 in the measured",
+    "smoothness-direct:printed": "S for A",
+    "gradient-domination-direct:start": "gap_mu measured, not gap_rho",
+    "entropy-smoothness:derived": "exponent of 1/(1-gamma): 2 -> 1",
+    "soft-bellman-facts:loss of the soft-optimal policy": "factor log(A) dropped",
+    "finite-horizon-simultaneous-pg:rate": "factor S dropped",
+}
+
+
+@pytest.mark.parametrize(("key", "name"), REFUTED_BY_HAND.items())
+def test_what_no_search_breaks_a_person_has_broken(key, name):
+    """In exact arithmetic, while the theorem holds on the same instance."""
+    identifier, form = key.split(":")
+    case = claims()[identifier].case(claims()[identifier].form(form))
+    changed = next(mutant.case for mutant in mutants(case) if mutant.name == name)
+    outcomes = [confirm(changed, instance, list(times)).status for instance, times in made_for(changed)]
+    assert "violated" in outcomes
+    assert all(confirm(case, instance, list(times)).status != "violated" for instance, times in made_for(case))
 
 
 def test_shares_of_a_generation_are_even():

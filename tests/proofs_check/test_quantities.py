@@ -20,7 +20,7 @@ from proofs_check.quantities import quantities
 from tests import tolerances
 
 SHAPES = ((1, 1), (1, 3), (2, 2), (3, 2), (2, 3))
-NO_RATIONAL = {
+NO_RATIONAL = {"largest_logit", 
     "gradient_norm", "hessian_norm", "log_normaliser", "log_normaliser_optimal", "divergence_drop", "divergence_spent", "soft_q_gap", "log_policy_gap", "C1",
 }  # fmt: skip
 """Roots, logarithms and exponentials leave the rationals."""
@@ -57,6 +57,11 @@ def norm(x):
 
 def log_normaliser(p, pi, weights=None):
     return (p.rho if weights is None else weights) @ np.log((pi * np.exp(p.eta / (1 - p.g) * p.advantage(pi))).sum(axis=1))
+
+
+def smallest_size(logits):
+    """The least largest size of these numbers less a constant: half way between two of them is best."""
+    return min(np.abs(logits - (a + b) / 2).max() for a in logits for b in logits)
 
 
 def ideal(p):
@@ -100,6 +105,8 @@ REFERENCE = {
     "next_action_values": pair(lambda p, one, two: p.action_value(two)),
     "bellman_values": each(lambda p, pi: p.action_value(pi).max(axis=1)),
     "next_policy_advantage": pair(lambda p, one, two: (two * p.advantage(one)).sum(axis=1)),
+    "squared_moves": pair(lambda p, one, two: ((two - one) ** 2).sum(axis=1)),
+    "largest_logit": once(lambda p: max(smallest_size(row) for row in np.log(p.policies[0]))),
     "value_increase_rho": pair(lambda p, one, two: p.rho @ (p.value(two) - p.value(one))),
     "mismatch": once(lambda p: (p.visits(p.optimum[1], p.mu) / p.mu).max()),
     "mismatch_rho_policy": each(lambda p, pi: (p.visits(p.optimum[1], p.rho) / p.visits(pi, p.mu)).max()),

@@ -153,11 +153,24 @@ def test_bets_fed_in_blocks_are_the_path_at_its_end():
 
 def test_bounds_at_and_outside_the_range_are_decided_at_once():
     ones, zeros = np.ones((1, 1)), np.zeros((1, 1))
-    assert log_e_path(ones, 0.0, UNIT)[-1] == np.inf  # nothing above 0 is allowed
-    assert log_e_path(zeros, 0.0, UNIT)[-1] == pytest.approx(0)
+    assert log_e_path(ones, 0.0, UNIT)[-1] > 2 * np.log(1000)  # nothing above 0 is allowed
+    assert log_e_path(zeros, 0.0, UNIT)[-1] <= 0
     assert log_e_path(zeros, -0.1, UNIT)[-1] == np.inf  # impossible
     assert (log_e_path(rng("one").random((50, 1)), 1.0, UNIT) <= 1e-12).all()  # always true
     assert (log_e_path(rng("one").random((50, 1)), 7.0, UNIT) <= 1e-12).all()
+
+
+def test_rounding_at_the_ends_of_the_range_wins_nothing():
+    """A variable that is always at the end of its range, whose value and whose bound were rounded apart."""
+    for low, high in ((0.1, 0.7), (-1e6, 3e6), (0.0, 1e-9)):
+        within = Range.of(low, high)
+        off = np.spacing(max(abs(low), abs(high)))
+        for most, value in ((low, low + off), (low + off, low + 5 * off), (low - off, low), (low - off, low + off)):
+            assert log_e_path(np.full((100, 1), value), most, within)[-1] <= 1e-12
+            mirrored = within.mirrored(np.full((100, 1), high + low - value)), within.mirrored(np.array([high + low - most]))
+            assert log_e_path(*mirrored, within)[-1] <= 1e-12
+        assert log_e_path(np.full((2, 1), high), low + off, within)[-1] > 30
+        assert detectable(low, low, high, ((1000, 7.0),)) <= low + 0.01 * (high - low)
 
 
 def test_a_value_outside_its_range_is_refused_and_rounding_is_not():
@@ -201,7 +214,8 @@ def test_power_grows_with_replications_and_is_none_where_nothing_can_be_seen():
     means = [detectable(0.05, 0, 1, ((n, math.log(1000)),)) for n in (100, 1000, 10_000)]
     assert means[0] > means[1] > means[2] > 0.05
     assert detectable(0.5, 0, 1, ((3, math.log(1000)),)) is None
-    assert detectable(1.0, 0, 1, ((1000, math.log(1000)),)) is None and detectable(0.0, 0, 1, ((1000, 1.0),)) is None
+    assert detectable(1.0, 0, 1, ((1000, math.log(1000)),)) is None and detectable(-0.1, 0, 1, ((1000, 1.0),)) is None
+    assert detectable(0.0, 0, 1, ((1000, 1.0),)) == pytest.approx(1 - 0.1 ** (1 / 1000))  # one success among a thousand is enough
     assert needed_successes(0.5, 3, math.log(1000)) is None
     k = needed_successes(0.1, 200, math.log(1000))
     assert needed_successes(0.1, 200, math.log(1000) + 3) > k > 20
@@ -360,6 +374,19 @@ def test_without_power_nothing_is_supported():
     weak = one(coin(0.0001), "<=", "1/5000")
     assert weak.verdict == v.UNDECIDED and "too little power" in weak.evidence
     assert one(coin(0.5), "=", "1/2", resolution=1e-4).verdict == v.UNDECIDED
+
+
+@pytest.mark.statistical
+def test_an_interval_that_excludes_the_bound_supports_nothing(monkeypatch):
+    """Intervals of a steady variable are shorter than what the bets, made for two-point data, refute."""
+    steady = dataclasses.replace(coin(0.5), name="steady", draw=lambda i, g, n: 0.5 + 0.02 * g.random((n, 1)))
+    monkeypatch.setattr(examination, "STAGE_LEVEL", 1e-300)
+    for relation, bound in (("=", "53/100"), ("=", "49/100"), ("<=", "50/101"), (">=", "52/100")):
+        doubted = one(steady, relation, bound, resolution=0.5)
+        assert doubted.verdict == v.UNDECIDED and "excludes" in doubted.evidence, relation
+    assert one(steady, "=", "51/100", resolution=0.5).verdict == v.SUPPORTED
+    still = dataclasses.replace(coin(0.5), name="still", draw=lambda i, g, n: np.ones((n, 1)))
+    assert one(still, "=", "1", resolution=0.5).verdict == v.SUPPORTED  # the end of the range is in the interval, rounding included
 
 
 @pytest.mark.statistical

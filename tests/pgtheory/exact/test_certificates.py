@@ -23,6 +23,7 @@ from pgtheory.exact import (
     solve_average,
     solve_average_exactly,
     solve_exactly,
+    solve_finite_horizon,
     solve_game,
     total_reward,
 )
@@ -233,3 +234,106 @@ def test_a_warm_start_changes_the_work_and_not_the_answer():
     assert solve_exactly(mdp, start=solve(mdp).actions).iterations == 1
     with pytest.raises(ModelError, match="start must hold one finite value"):
         solve_average(mdp, start=np.zeros(3))
+
+
+def tampered(problem, solution, **changes):
+    """A solution that claims something else than its certificate proves is refused."""
+    for name, value in changes.items():
+        with pytest.raises(CertificateError):
+            certify(problem, dataclasses.replace(solution, **{name: value}))
+
+
+LOOP = MDP([[[1, 0, 0], ["1/2", "1/4", "1/4"]], [[0, 1, 0], [0, 1, 0]], [[0, 0, 1], [0, 0, 1]]], [[1, 2], [0, 0], [3, 3]], "1/2")
+"""State 0 waits or jumps; states 1 and 2 are absorbing."""
+
+
+def test_an_exact_solution_says_no_more_than_its_certificate():
+    exact = solve_exactly(LOOP)
+    other = ~exact.optimal_actions & LOOP.action_mask
+    tampered(LOOP, exact, values=exact.values + 1, actions=other.argmax(axis=1), optimal_actions=~exact.optimal_actions)
+    tampered(LOOP, exact, certificate=Bounds(exact.values, exact.values + 1, exact.actions))
+    tied = dataclasses.replace(exact, actions=np.where(exact.optimal_actions.sum(axis=1) > 1, 1, exact.actions))
+    assert certify(LOOP, tied) is tied and not np.array_equal(tied.actions, exact.actions)
+    reached = reachability(LOOP, [1], exact=True)
+    assert certify(LOOP, reached) is reached
+    tampered(LOOP, reached, values=reached.values + 1, actions=1 - reached.actions, optimal_actions=~reached.optimal_actions)
+    paid = total_reward(LOOP, [1], exact=True)
+    assert certify(LOOP, paid) is paid
+    assert paid.values[2] == np.inf and isinstance(paid.values[2], float)
+    for endless in (-np.inf, 0.0, rational(0)):
+        tampered(LOOP, paid, values=np.array([*paid.values[:2], endless], dtype=object))
+    costs = total_reward(LOOP, [1], rewards=-LOOP.exact.pair_rewards, exact=True)
+    assert costs.values[2] == -np.inf and certify(LOOP, costs) is costs
+    tampered(LOOP, costs, values=np.array([*costs.values[:2], np.inf], dtype=object))
+    gain = solve_average_exactly(LOOP)
+    assert certify(LOOP, gain) is gain
+    changes = {"gain": gain.gain + 1, "bias": gain.bias + LITTLE, "actions": 1 - gain.actions, "optimal_actions": ~gain.optimal_actions}
+    tampered(LOOP, gain, **changes)
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_a_float_answer_says_no_more_than_its_certificate(direction):
+    paid = "-1/3" if direction == "max" else "1/3"
+    ends = LOOP.replace(rewards=[[paid, paid], [0, 0], [1, 1]])
+    for found in (reachability(ends, [1], direction), total_reward(ends, [1, 2], direction)):
+        proved = certify(ends, found)
+        assert certify(ends, proved) is proved
+        off = np.array([1e-3, 0.0, 0.0])
+        wider = dataclasses.replace(proved, lower=proved.lower - off, upper=proved.upper + off)
+        assert certify(ends, wider) is wider  # still true
+        tampered(ends, proved, lower=proved.upper + off, upper=proved.lower - off, values=proved.values + off, actions=1 - proved.actions)
+        tampered(ends, proved, values=proved.values * np.nan)
+        question = proved.details
+        wrong = [{"direction": "min" if direction == "max" else "max"}, {"targets": np.array([False, False, True])}]
+        wrong.append({"optimal_actions": ~question["optimal_actions"]})
+        if question["criterion"] == "reachability":
+            wrong += [{"through": np.array([False, True, True])}, {"criterion": "total reward", "rewards": None}]
+        else:
+            wrong += [{"rewards": ends.rewards + 1}, {"criterion": "reachability", "through": np.ones(3, dtype=bool)}]
+        for change in wrong:
+            tampered(ends, proved, details={**question, **change})
+
+
+def test_an_infinite_answer_keeps_its_sign():
+    proved = certify(LOOP, total_reward(LOOP, [1]))
+    assert certify(LOOP, proved) is proved and proved.values[2] == np.inf
+    for figure in (-np.inf, 7.0):
+        one = np.array([*proved.values[:2], figure])
+        with pytest.raises(CertificateError):
+            certify(LOOP, dataclasses.replace(proved, values=one, lower=one, upper=one))
+
+
+def test_a_gain_says_no_more_than_its_certificate():
+    for model in (LOOP, LOOP.replace(transitions=[[[1, 0, 0], [0, 1, 0]], [[0, 0, 1], [1, 0, 0]], [[1, 0, 0], [1, 0, 0]]])):
+        proved = certify(model, solve_average(model))
+        assert certify(model, proved) is proved
+        tampered(model, proved, gain=proved.gain + 1, lower=proved.upper + 1, upper=proved.lower - 1, actions=1 - proved.actions)
+        tampered(model, proved, bias=proved.bias + 1, optimal_actions=np.zeros((3, 2), dtype=bool))
+
+
+def test_the_steps_of_a_solution_are_compared_with_its_certificate():
+    problem = FiniteHorizon.from_mdp(LOOP, horizon=2)
+    for proved in (solve_exactly(problem), certify(problem, solve(problem))):
+        assert certify(problem, proved) is proved
+        for name in ("values", "actions", "lower", "upper", "optimal_actions"):
+            parts = list(getattr(proved, name))
+            parts[1] = ~parts[1] if name == "optimal_actions" else 1 - parts[1] if name == "actions" else parts[1] + (-5 if name == "upper" else 5)
+            tampered(problem, proved, **{name: parts})
+            tampered(problem, proved, **{name: parts[:1]})
+
+
+def test_steps_are_proved_for_the_problem_that_is_named():
+    """Not for the one that the solution names, and with the terminal values that were given, not those that the solution claims."""
+    other = LOOP.replace(rewards=[[1, 2], [0, 0], [4, 4]])
+    for exact in (False, True):
+        found = solve_finite_horizon(LOOP, 2, ["1/3", 0, 0], discount="1/2", exact=exact)
+        assert certify([LOOP, LOOP], found).problem.horizon == 2
+        proved = certify(LOOP, found)
+        assert certify(LOOP, proved) is proved
+        with pytest.raises(CertificateError):
+            certify(other, proved)
+        assert certify(FiniteHorizon.from_mdp(LOOP, horizon=2), dataclasses.replace(found, certificate=None)).upper[2][0] == 0
+        with pytest.raises(ModelError, match="horizon is 2, but 3 steps"):
+            certify([LOOP] * 3, found)
+    final = [*found.values[:2], found.values[2] + 1]
+    assert certify(LOOP, dataclasses.replace(found, values=final, lower=final, upper=final, certificate=None)).upper[2][1] == 0

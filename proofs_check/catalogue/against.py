@@ -1,0 +1,187 @@
+"""Instances that a person built against mutants of a form where the search by itself finds none; `engine.pursuit` looks at them in its second search.
+
+crossing        two ends that are left rarely, and a walk between them: what a step does in one state of the walk moves the whole mass, so that
+                gradients and curvatures grow with the length of the walk while the gap stays, and visits are those of mu
+needle          one good arm among very many
+stay_or_fall    one action stays in the only state that pays, all the others fall out of it for good
+sticky          two states, half of the actions lead to the one and half to the other, and the policy nearly always stays
+out_of_reach    what would be good is two moves away, and the state that rho starts in has nothing to do with it
+many_bandits    copies of one bandit, each of which the start distribution hardly ever visits
+long_improvement
+                small models on which policy iteration takes as many steps as a person could make it take
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from mdps.rational import rational, rational_array
+from proofs_check.instance import Instance
+from proofs_check.instances import model_of
+
+MOST_STAGES = 3
+"""Stages that the claims about finite horizons give their arrays."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Against:
+    """A model or a complete instance, with settings, and the steps at which a mutant is judged in exact arithmetic."""
+
+    model: str | Callable[[], Instance]
+    settings: dict[str, str] = dataclasses.field(default_factory=dict)
+    times: tuple[int, ...] = ()
+    """Steps at which exact arithmetic is asked even where float64 sees no violation above rounding; empty: only where it does."""
+
+
+def crossing(length: int, leave: str, patience: str, right: str = "1/2", pay: str = "1", sure: str = "1/2") -> Callable[[], Instance]:
+    """Two ends that either action leaves with probability `leave`, the right one paying `pay`, and `length` states between them in which the second
+    action goes right and the first left; the policy takes `right` of the second, and `sure` of it at the right end.  mu is where the policy that
+    takes half of it stays; the discount is 1 - `patience`."""
+
+    @functools.cache
+    def made() -> Instance:
+        states, out = length + 2, Fraction(leave)
+        moves = np.full((states, 2, states), Fraction(0), dtype=object)
+        moves[0, :, 0], moves[0, :, 1] = 1 - out, out
+        moves[-1, :, -1], moves[-1, :, -2] = 1 - out, out
+        for s in range(1, length + 1):
+            moves[s, 0, s - 1] = moves[s, 1, s + 1] = Fraction(1)
+        pays = np.full((states, 2), Fraction(0), dtype=object)
+        pays[-1] = Fraction(pay)
+        weight = [1 / (2 * out), *[Fraction(1)] * length, 1 / (2 * out)]
+        mu = rational_array([w / sum(weight) for w in weight])
+        policy = rational_array([[1 - Fraction(right), Fraction(right)]] * (states - 1) + [[1 - Fraction(sure), Fraction(sure)]])
+        name = f"two ends and {length} states between them"
+        discount = rational(1 - Fraction(patience))
+        return Instance(rational_array(moves.tolist()), rational_array(pays.tolist()), discount, mu, mu, policy, name=name)
+
+    return made
+
+
+def needle(arms: int) -> Callable[[], Instance]:
+    """One arm that pays 1 among `arms`, from the uniform policy."""
+
+    @functools.cache
+    def made() -> Instance:
+        model = model_of(f"arms([1{', 0' * (arms - 1)}])").exact
+        one = rational_array([1])
+        policy = rational_array([[Fraction(1, arms)] * arms])
+        return Instance(model.transitions, model.rewards, rational(0), one, one, policy, name=f"one good arm among {arms:,}")
+
+    return made
+
+
+def stay_or_fall(actions: int, patience: str) -> Callable[[], Instance]:
+    """State 0 pays 1 to the action that stays there; the others lead to state 1, where nothing is paid.  From the uniform policy."""
+
+    @functools.cache
+    def made() -> Instance:
+        moves = [[[1, 0], *[[0, 1]] * (actions - 1)], [[0, 1]] * actions]
+        pays = [[1, *[0] * (actions - 1)], [0] * actions]
+        mu = rational_array([1, 0])
+        policy = rational_array([[Fraction(1, actions)] * actions] * 2)
+        discount = rational(1 - Fraction(patience))
+        return Instance(rational_array(moves), rational_array(pays), discount, mu, mu, policy, name=f"stay, or fall by {actions - 1} actions")
+
+    return made
+
+
+def sticky(actions: int, patience: str, leave: str) -> Callable[[], Instance]:
+    """Either half of the actions leads to either state, the first of which pays; the policy leaves its state with probability `leave`."""
+
+    @functools.cache
+    def made() -> Instance:
+        half, out = actions // 2, Fraction(leave)
+        moves = [[[1, 0]] * half + [[0, 1]] * half] * 2
+        rows = [[(1 - out) / half] * half + [out / half] * half, [out / half] * half + [(1 - out) / half] * half]
+        mu = rational_array([Fraction(999, 1000), Fraction(1, 1000)])
+        pays, discount = rational_array([[1] * actions, [0] * actions]), rational(1 - Fraction(patience))
+        return Instance(rational_array(moves), pays, discount, mu, mu, rational_array(rows), name=f"two sticky states with {actions} actions")
+
+    return made
+
+
+def out_of_reach() -> Instance:
+    """State 2 pays to those who stay, state 1 leads there, and the policy nearly always goes to state 0, where rho is, and where nothing happens."""
+    moves = [[[1, 0, 0], [1, 0, 0]], [[1, 0, 0], [0, 0, 1]], [[1, 0, 0], [0, 0, 1]]]
+    mu = rational_array(["9899/10000", "1/100", "1/10000"])
+    policy, pays = rational_array([["99/100", "1/100"]] * 3), rational_array([[0, 0], [0, 0], [0, 1]])
+    return Instance(rational_array(moves), pays, rational("9/10"), mu, rational_array([1, 0, 0]), policy, name="a reward out of reach")
+
+
+def many_bandits(copies: int, horizon: int) -> Callable[[], Instance]:
+    """Two arms, 1 and 0, in each of many states, the same at each of `horizon` stages, which the process never leaves."""
+
+    @functools.cache
+    def made() -> Instance:
+        model = model_of(f"{copies} * arms([1, 0])").exact
+        mu = rational_array([Fraction(1, copies)] * copies)
+        policy = rational_array([["1/2", "1/2"]] * copies)
+        moves, pays = (np.stack([array] * MOST_STAGES) for array in (model.transitions, model.rewards))
+        stages = {"stage_transitions": moves, "stage_rewards": pays}
+        settings = {"H": rational(horizon)}
+        name = f"{copies} bandits at {horizon} stages"
+        return Instance(model.transitions, model.rewards, rational(0), mu, mu, policy, settings=settings, extras=stages, name=name)
+
+    return made
+
+
+def long_improvement(moves: list[Any], pays: list[Any], discount: str, start: tuple[int, ...]) -> Callable[[], Instance]:
+    """A model for policy iteration with the actions that it starts with."""
+
+    @functools.cache
+    def made() -> Instance:
+        states, actions = len(pays), len(pays[0])
+        mu = rational_array([Fraction(1, states)] * states)
+        policy = rational_array(np.eye(actions, dtype=int)[list(start)].tolist())
+        name = f"{states} states and {actions} actions that policy iteration is long in"
+        return Instance(rational_array(moves), rational_array(pays), rational(discount), mu, mu, policy, name=name)
+
+    return made
+
+
+FOUR_STEPS = long_improvement(
+    [[[1, 0], [1, 0], [0, 1]], [["43/50", "7/50"], [1, 0], [0, 1]]],
+    [[1, 0, "1/5"], ["41/50", "37/50", "27/50"]], "9999/10000", (1, 2),
+)  # fmt: skip
+FOUR_STEPS_OF_TWO_ACTIONS = long_improvement(
+    [[[0, 0, 1], [1, 0, 0]], [[0, 0, 1], [0, 1, 0]], [[1, 0, 0], [0, 1, 0]]],
+    [[0, "1/2"], ["9/20", "9/20"], ["1/5", 1]], "99/100", (0, 1, 0),
+)  # fmt: skip
+FIVE_STEPS = long_improvement(
+    [[[1, 0], ["1/50", "49/50"], ["3/25", "22/25"], [0, 1]], [[0, 1], [1, 0], [1, 0], [0, 1]]],
+    [["49/50", "47/50", "24/25", "17/50"], ["22/25", "1/50", 0, 1]], "9999/10000", (0, 0),
+)  # fmt: skip
+IMPROVEMENTS = tuple(Against(model, times=(3, 4)) for model in (FOUR_STEPS, FOUR_STEPS_OF_TWO_ACTIONS, FIVE_STEPS))
+CURVED = (Against(crossing(12, "1/20", "3/10000"), times=(0,)), Against(crossing(12, "1/20", "3/10000", right="11/20"), times=(0,)))
+STEPS = tuple(dataclasses.replace(entry, settings={"eta": "9/100000000"}) for entry in CURVED)
+STEEP = Against(crossing(24, "1/200", "1/1000000"), times=(0,))
+
+ENTROPIES = crossing(24, "1/20", "1/10000", sure="999/1000")
+
+AGAINST: dict[str, tuple[Against, ...]] = {
+    "entropy-npg-linear:action values": (Against("domino(8, 9/10)", {"tau": "1/100", "fraction": "1"}),),
+    "entropy-npg-linear:log policies": (Against("domino(8, 9/10)", {"tau": "1/100", "fraction": "1"}),),
+    "softmax-smoothness-sharp:derived": CURVED,
+    "softmax-reverse-lojasiewicz:mdp": (STEEP,),
+    **{f"softmax-sufficient-increase:{form}": STEPS for form in ("at least", "at least, printed", "at most")},
+    "softmax-one-over-t-lower-bound:bandit": (Against(crossing(12, "1/100", "1/100000", pay="1/1000"), {"eta": "1/1000"}, times=(1,)),),
+    "softmax-one-over-t-lower-bound:mdp": (Against(crossing(12, "1/100", "1/100000"), {"eta": "1/100000000000000000"}, times=(1,)),),
+    "npg-one-over-T:rate": (Against(needle(8000), {"eta": "17/5"}, times=(2,)),),
+    "policy-iteration-monotone-geometric-finite:finite": IMPROVEMENTS,
+    "occupancy-lp-duality:policy iteration ends at the flow's optimum": IMPROVEMENTS,
+    "occupancy-lp-duality:complementary slackness": IMPROVEMENTS,
+    "npg-limit-solves-the-dual:vanishes": (Against(stay_or_fall(8, "3/20"), {"eta": "1/10"}, times=(3,)),),
+    "smoothness-direct:printed": (Against(sticky(8, "1/100", "1/100000"), times=(0,)),),
+    "gradient-domination-direct:start": (Against(out_of_reach, times=(0,)),),
+    "entropy-smoothness:derived": (Against(ENTROPIES, times=(0,)),),
+    "soft-bellman-facts:loss of the soft-optimal policy": (Against(needle(16), {"tau": "2/5"}, times=(0,)),),
+    "finite-horizon-simultaneous-pg:rate": (Against(many_bandits(64, 1), {"H": "1"}, times=(0,)),),
+}
+"""{"claim:form": what was built against its mutants}."""

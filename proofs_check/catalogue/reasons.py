@@ -1,0 +1,337 @@
+"""Why mutants that nothing refutes are true: derived, in a sentence each.  "open: " begins a line about one that is neither refuted nor proved, and
+says what is known of it.  Sharper statements that make a mutant follow from them are in `catalogue.sharper`, instances that refute one in
+`catalogue.against`.
+"""
+
+from __future__ import annotations
+
+LIMITS = "both sides are continuous in the policy, and policies with zeros are limits of interior ones"
+SCALE = "both sides are equivariant under r -> a r + b with a > 0, so that any rewards can be mapped to [0, 1]"
+BACKUP = "a Bellman backup takes the best action, and the policy's own values are the mean over its actions: T V >= V"
+ANY_POLICY = "the improvement step reads the current policy only through its values, and these may be the values of any policy"
+EVERY_STEP = "the theorem holds for every step size eta > 0; the range is only where it is sampled"
+EVERY_TEMPERATURE = "the theorem holds for every temperature tau > 0; the range is only where it is sampled"
+LONGEST_STEP = "it is the theorem for the longest step that it allows, (1-gamma)/tau"
+ALLOWED_STEP = "eta is still at most (1-gamma)/tau (tau is at most 1), and the theorem holds for every such step"
+SOFT_SCALE = "both sides are equivariant under r -> a r + b, tau -> a tau, eta -> eta/a with a > 0, and every tau > 0 is allowed"
+WHATEVER_RUN = "it holds for every sequence of policies, whatever step made it"
+DOUBLE = "it is the theorem for the step size 2 eta, whose bound is smaller than the one for eta"
+SMOOTH = (
+    "open: it holds if the Hessian's norm is at most half of 1/(2(1-gamma)^2), the claim conjecture-softmax-hessian; so it is in bandits (1/4), a "
+    "walk between two ends has more than 1/(1-gamma) and less than that, and nobody has a proof"
+)
+RANGE = "open: the smoothness that the proof uses grows with the range of the rewards, so it says nothing here; no instance breaks it"
+NO_SUPPORT = "where mu vanishes a ratio to it is infinite or 0/0, so that the bound is infinite or says nothing"
+ORDER = (
+    "open: no instance comes closer than this, and the proof loses the factor where it multiplies worst cases of gradient domination that do not "
+    "occur together; no better proof is known here"
+)
+OTHER_STEP = (
+    "the derived smoothness allows it: eta (1 - eta/(4(1-gamma)^2)) (1-gamma)^2 is still at least (1-gamma)^6/16, which is all that the printed "
+    "constant asks of it"
+)
+CHAIN = (
+    "open: false in float64, but no run that long is certified: on a chain of six states (discount 1/2, nearly all of mu on the first, every optimal "
+    "action at 1/5, the others lead back to the first) the gap is 4% above it after 39,000 steps"
+)
+HALF_THE_POLICIES = (
+    "open: for two states and three to five actions; true otherwise: with S actions improved at once a step passes over S policies that are never "
+    "seen again if S >= 2 (their values lie between the two), and steps that improve one state s alone, from an action a, have the value of the best "
+    "policy that takes a there: each of the S (A-1) pairs with a not optimal has one. So 3 N <= A^S - 1 + 2 S (A-1) for the number N of steps, which "
+    "is at most A^S/2 but for these sizes; one state takes one step"
+)
+ALL_POLICIES = "every step improves, and A^S policies allow A^S - 1 of them: t = A^S - 1 is enough"
+AND_ONE = "one step makes the policy deterministic, and A^S - 1 more are enough: t = A^S"
+LESS_MISMATCH = (
+    "open: d(s) max A(s, .) <= gap_mu for every single state, by improving the policy there alone; whether the sum of squares obeys it too is not "
+    "known here, and no instance breaks it"
+)
+FASTER = (
+    "open: it would follow if the gradient's norm were below sqrt 2 gap_mu mismatch/(1-gamma) by a factor mismatch, or by one of sqrt(1-gamma); on a "
+    "walk between two ends it is sqrt(2) gap_mu times the root of a fifth of the walk's length, so that no more than this can be dropped, and "
+    "nobody has a proof of it"
+)
+MANY_ARMS = "open: false by hand on about exp(42) arms, where the entropy's curvature log(A) q(1-q)(1-2q) exceeds it, which no search tries"
+EVERY_SETTING = "the theorem holds for every value of the setting above 0; the range is only where it is sampled"
+LONGER = "the condition and the bound are those of eta, and both ask for less than the theorem for 2 eta gives"
+HOMOGENEOUS = "under r -> a r + b both sides are multiplied by the same power of a"
+ROUNDING = "the condition is there for rounding only: the statement holds wherever it is defined, and says nothing elsewhere"
+ANY_REWARDS = "its proof does not use the range of the rewards"
+EVERY_MU = "it holds for every start distribution: a state that is never visited adds 0 to both sides"
+NO_VALUE_BELOW = "values are at least 0, so that it says nothing where the bound is negative, and it is weaker where the bound is positive"
+IN_EVERY_STATE = "the policy is optimal in every state, so under every mu"
+TWENTY_STEPS = (
+    "open: horizons of at most 3 and 20 steps leave room: from uniform policies each stage of a two-armed state loses about H/(4n), and no instance "
+    "of these sizes breaks it"
+)
+ENTROPY = "open: no instance comes closer than this; with the best constant for one state (1/2 for two actions) a better proof should be possible"
+
+REASONS: dict[str, dict[str, str]] = {
+    "softmax-mdp-one-over-t:derived": {
+        "exponent of 1/c_inf: 2 -> 1": ORDER, "exponent of mismatch: 2 -> 1": ORDER, "exponent of 1/(1-gamma): 4 -> 3": ORDER,
+        "factor mismatch**2 dropped": CHAIN, "rho_over_mu for mismatch": CHAIN, "bound halved": ORDER,
+        "step size doubled": ORDER, "rule of eta: *": ORDER, "assumption dropped: rewards in [0, 1]": RANGE,
+        "assumption dropped: full support of mu": NO_SUPPORT,
+    },
+    "softmax-mdp-one-over-t:printed": {
+        "assumption dropped: rewards in [0, 1]": RANGE, "assumption dropped: full support of mu": NO_SUPPORT,
+        "factor S dropped": ORDER, "A for S": ORDER, "exponent of 1/c_inf: 2 -> 1": ORDER, "exponent of mismatch: 2 -> 1": ORDER,
+        "factor mismatch**2 dropped": ORDER, "term t doubled": ORDER, "constant 16 halved": ORDER,
+        "step size doubled": OTHER_STEP, "rule of eta: constant 1/8 doubled": OTHER_STEP,
+        "rule of eta: exponent of (1-gamma): 3 -> 4": OTHER_STEP, "rule of eta: exponent of (1-gamma): 3 -> 2": OTHER_STEP,
+        "rule of eta: *": ORDER,
+    },
+    "entropy-npg-linear:action values": {
+        "range of tau: upper end doubled": EVERY_TEMPERATURE, "rule of eta: factor fraction dropped": LONGEST_STEP,
+        "rule of eta: exponent of fraction: 1 -> 2": ALLOWED_STEP, "rule of eta: factor 1/tau dropped": ALLOWED_STEP,
+        "rule of eta: exponent of (1-gamma): 1 -> 2": ALLOWED_STEP, "assumption dropped: rewards in [0, 1]": SOFT_SCALE,
+        "condition 0 < t dropped":
+            "at t = 0 it asks that 2 gamma tau |log pi*/pi_0| >= (1-gamma)|Q* - Q_0|, and V* - V_0 is the discounted sum of tau KL(pi_0 || pi*)",
+    },
+    "entropy-npg-linear:log policies": {
+        "range of tau: upper end doubled": EVERY_TEMPERATURE, "rule of eta: factor fraction dropped": LONGEST_STEP,
+        "rule of eta: exponent of fraction: 1 -> 2": ALLOWED_STEP, "rule of eta: factor 1/tau dropped": ALLOWED_STEP,
+        "rule of eta: exponent of (1-gamma): 1 -> 2": ALLOWED_STEP, "assumption dropped: rewards in [0, 1]": SOFT_SCALE,
+        "soft_q_gap measured, not log_policy_gap": "the form 'action values' says so with gamma <= 1 and tau <= 1 to spare",
+    },
+    "softmax-reverse-lojasiewicz:bandit": {"assumption dropped: rewards in [0, 1]": SCALE, "assumption dropped: interior policy": LIMITS},
+    "visits-at-least-start:mismatch": {"assumption dropped: full support of mu": NO_SUPPORT},
+    "change-of-measure:gap": {"assumption dropped: full support of mu": NO_SUPPORT},
+    **{
+        f"extremes-so-far:{form}": dict.fromkeys(
+            (
+                "step size doubled", "range of eta: upper end doubled", "assumption dropped: rewards in [0, 1]",
+                "assumption dropped: full support of mu",
+            ),
+            WHATEVER_RUN,
+        )
+        for form in ("optimal probability", "mismatch")
+    },
+    **{
+        f"values-in-range:{form}": dict.fromkeys(("step size doubled", "range of eta: upper end doubled"), WHATEVER_RUN)
+        for form in ("least", "rise")
+    },
+    "values-in-range:gap at the start": {
+        **dict.fromkeys(("step size doubled", "range of eta: upper end doubled"), WHATEVER_RUN),
+        "gap_mu measured, not gap_mu_0": "every policy's gap is at most 1/(1-gamma)",
+    },
+    "npg-potential:identity": {
+        "range of eta: upper end doubled": EVERY_STEP,
+        "assumption dropped: rewards in [0, 1]": "it is the performance difference lemma and the definition of Z, whatever the rewards are",
+    },
+    "npg-potential:ends": dict.fromkeys(
+        ("step size doubled", "range of eta: upper end doubled", "assumption dropped: rewards in [0, 1]"),
+        "the divergence of a policy from the uniform one is at most log A, and it ends at 0 or above, whatever the run is",
+    ),
+    "bellman-contraction:policy iteration": {"assumption dropped: deterministic start": ANY_POLICY},
+    "softmax-reverse-lojasiewicz:mdp": {
+        "assumption dropped: rewards in [0, 1]": SCALE,
+        "assumption dropped: full support of mu": NO_SUPPORT,
+        "assumption dropped: interior policy": LIMITS,
+        "factor policy_mismatch dropped": LESS_MISMATCH,
+    },
+    "softmax-sufficient-increase:at least": {
+        "range of eta: upper end doubled": EVERY_STEP,
+        "step size doubled": SMOOTH,
+        "constant -1/4 halved": SMOOTH,
+        "exponent of eta: 1 -> 2, everywhere": SMOOTH,
+    },
+    "softmax-sufficient-increase:at least, printed": {
+        "range of eta: upper end doubled": EVERY_STEP,
+        "step size doubled": "the form 'at least' with 2 eta: 2 eta - eta^2/(1-gamma)^2 >= eta - 4 eta^2/(1-gamma)^3",
+        "assumption dropped: rewards in [0, 1]":
+            "the rewards sampled then span 4; 4 times the derived smoothness, 2/(1-gamma)^2, is below 8/(1-gamma)^3",
+        "exponent of eta: 1 -> 2, everywhere": SMOOTH,
+    },
+    "softmax-sufficient-increase:at most": {
+        "range of eta: upper end doubled": EVERY_STEP,
+        "constant 1/4 halved": SMOOTH,
+    },
+    "softmax-smoothness-sharp:derived": {
+        "assumption dropped: interior policy": LIMITS, "constant 1/2 halved": SMOOTH,
+    },
+    "softmax-smoothness-sharp:printed": {
+        "assumption dropped: interior policy": LIMITS,
+        "assumption dropped: rewards in [0, 1]": "the rewards sampled then span 4; 4 times the derived form, 2/(1-gamma)^2, is below 8/(1-gamma)^3",
+    },
+    "softmax-smoothness-sharp:bandit derived": {"assumption dropped: interior policy": LIMITS},
+    "softmax-smoothness-sharp:bandit printed": {
+        "assumption dropped: interior policy": LIMITS,
+        "assumption dropped: rewards in [0, 1]": "the rewards sampled without it span 4, and 4/2, the derived form times 4, is below 5/2",
+    },
+    "softmax-smoothness-sharp:gradient": {"assumption dropped: interior policy": LIMITS},
+    "softmax-lojasiewicz:mdp": {
+        "assumption dropped: rewards in [0, 1]": SCALE,
+        "assumption dropped: full support of mu": "where the policy never goes and the optimal one does, the mismatch is infinite and the bound 0",
+        "assumption dropped: interior policy": LIMITS,
+    },
+    "softmax-lojasiewicz:bandit": {"assumption dropped: rewards in [0, 1]": SCALE, "assumption dropped: interior policy": LIMITS},
+    "npg-one-over-T:rate": {
+        "exponent of log(A): 1 -> 2": ORDER,
+        "term 1/(t*(1-gamma)**2) halved": ORDER,
+        "gap_mu measured, not gap_rho": "the theorem holds for every rho and its bound does not depend on it: take rho = mu",
+        "step size doubled": DOUBLE,
+        "range of eta: upper end doubled": EVERY_STEP,
+    },
+    "npg-one-over-T:ascent": {
+        "step size doubled": "(1/eta) log Z grows with eta (a log moment generating function is convex), so the theorem for 2 eta promises more",
+        "range of eta: upper end doubled": EVERY_STEP,
+        "assumption dropped: rewards in [0, 1]": "log Z >= 0 by Jensen and the performance difference lemma, whatever the rewards are",
+    },
+    "npg-one-over-T:monotone": {
+        "bellman_values measured, not next_state_values": BACKUP,
+        "step size doubled": EVERY_STEP,
+        "range of eta: upper end doubled": EVERY_STEP,
+        "assumption dropped: rewards in [0, 1]": SCALE + " (eta is divided by a, and any eta > 0 will do)",
+    },
+    "policy-iteration-monotone-geometric-finite:geometric": {"assumption dropped: deterministic start": ANY_POLICY},
+    "policy-iteration-monotone-geometric-finite:better than a Bellman backup": {"assumption dropped: deterministic start": ANY_POLICY},
+    "policy-iteration-monotone-geometric-finite:backup improves": {
+        "assumption dropped: deterministic start": ANY_POLICY,
+        "next_state_values measured, not bellman_values": "the form 'better than a Bellman backup' and this one together: V_{t+1} >= T V_t >= V_t",
+    },
+    "policy-iteration-monotone-geometric-finite:finite": {
+        "term A**S halved in the condition's left side": HALF_THE_POLICIES,
+        "gap_mu measured, not gap_sup": "the gap under mu is at most the largest gap, which is 0",
+        "constant -1 doubled in the condition's left side": ALL_POLICIES,
+        "assumption dropped: deterministic start": AND_ONE,
+    },
+    **{
+        f"softmax-pg-any-step-monotone:{form}": {
+            "step size doubled": EVERY_STEP,
+            "range of eta: upper end doubled": EVERY_STEP,
+            "assumption dropped: rewards in [0, 1]": SCALE + " (eta is divided by a, and any eta > 0 will do)",
+        }
+        for form in ("action values", "one step")
+    },
+    "softmax-pg-any-step-monotone:state values": {
+        "bellman_values measured, not next_state_values": BACKUP,
+        "step size doubled": EVERY_STEP,
+        "range of eta: upper end doubled": EVERY_STEP,
+        "assumption dropped: rewards in [0, 1]": SCALE + " (eta is divided by a, and any eta > 0 will do)",
+    },
+    "softmax-one-over-t-lower-bound:bandit": {
+        "condition 0 < t dropped": "at t = 0 both sides are the gap of the start policy",
+        "range of eta: upper end doubled": EVERY_STEP,
+        "assumption dropped: rewards in [0, 1]": RANGE,
+    },
+    "softmax-one-over-t-lower-bound:mdp": {
+        "condition 0 < t dropped": "at t = 0 both sides are the gap of the start policy",
+        "range of eta: upper end doubled": EVERY_STEP,
+        "assumption dropped: full support of mu": NO_SUPPORT,
+        "gap_mu for gap_mu_0, everywhere": "its right side is the measured gap times a number that is at most 1",
+        "assumption dropped: rewards in [0, 1]": RANGE,
+        **dict.fromkeys(
+            (
+                "exponent of largest_mismatch: 2 -> 1*", "factor largest_mismatch**2 dropped*", "mismatch for largest_mismatch*",
+                "exponent of 1/(1-gamma): 2 -> 1*", "factor (1-gamma)**(-2) dropped*", "gamma for 1-gamma*", "factor gap_mu_0 dropped*",
+                "exponent of 1/(1-gamma): 2 -> 3*", "gap_mu for gap_mu_0*", "constant -2 halved, everywhere", "term eta/(4*(1-gamma)**2)*",
+                "constant 1/4 *", "constant 1 doubled*", "sign of the term eta*",
+            ),
+            FASTER,
+        ),
+    },
+    "change-of-measure:ratio": {"assumption dropped: full support of mu": NO_SUPPORT, "mismatch measured, not rho_over_mu": "visits are at most 1"},
+    "values-in-range:most": {
+        **dict.fromkeys(("step size doubled", "range of eta: upper end doubled"), WHATEVER_RUN),
+        "bellman_values measured, not state_values": "r + gamma V <= 1 + gamma/(1-gamma) = 1/(1-gamma)",
+    },
+    "pg-theorem-log-linear-and-compatible-critic:*": {"assumption dropped: interior policy": LIMITS},
+    "softmax-npg-closed-form:Fisher times advantages is the gradient": {
+        "assumption dropped: interior policy": LIMITS, "assumption dropped: full support of mu": EVERY_MU,
+    },
+    "softmax-npg-closed-form:*": {"range of eta: upper end doubled": EVERY_STEP, "step size doubled": DOUBLE},
+    "policy-iteration-is-newton:step": {"assumption dropped: deterministic start": ANY_POLICY},
+    "gradient-subspace:*": {"assumption dropped: interior policy": LIMITS, "assumption dropped: rewards in [0, 1]": HOMOGENEOUS},
+    "mdpo-exact-step-is-npg:never beaten": {
+        "term -objective_at_second dropped in the measured": "the original with the current policy as the second one: its objective is 0",
+        "term -objective_at_second halved in the measured":
+            "the objective at the step is at least that of the second policy and at least 0, that of the current one: at least half of the former",
+    },
+    "mdpo-exact-step-is-npg:*": {"range of eta: upper end doubled": EVERY_STEP, "assumption dropped: interior policy": LIMITS},
+    "pmd-kl-is-npg:*": {
+        "range of eta: upper end doubled": EVERY_STEP,
+        "assumption dropped: full support of mu": "neither step depends on mu",
+    },
+    "soft-policy-iteration-is-npg:*": {
+        "range of tau: upper end doubled": EVERY_TEMPERATURE,
+        "assumption dropped: full support of mu": "neither step depends on mu",
+    },
+    "large-steps-are-policy-iteration:*": {"range of eta: upper end doubled": EVERY_STEP, "step size doubled": LONGER},
+    "soft-bellman-facts:*": {
+        "range of tau: upper end doubled": EVERY_TEMPERATURE,
+        "assumption dropped: rewards in [0, 1]": SOFT_SCALE,
+        "assumption dropped: interior policy": LIMITS,
+    },
+    "kl-penalty-guarantees-trust-region:enough weight": {
+        "condition 1/1000000 < largest_advantage_range dropped": ROUNDING, "range of radius: upper end doubled": EVERY_SETTING,
+    },
+    "kl-penalty-guarantees-trust-region:*": {
+        "range of beta: upper end doubled": EVERY_SETTING, "assumption dropped: interior policy": LIMITS,
+    },
+    "tsallis-kl-policy:*": {
+        "range of tau: upper end doubled": EVERY_TEMPERATURE, "temperature doubled": EVERY_TEMPERATURE,
+        "assumption dropped: interior policy": LIMITS,
+    },
+    "entropy-smoothness:derived": {
+        "assumption dropped: interior policy": LIMITS,
+        "factor log(A) dropped": MANY_ARMS,
+        **dict.fromkeys(("factor gamma dropped", "1-gamma for gamma", "exponent of log(A): 1 -> 2", "bound halved"), ENTROPY),
+    },
+    "entropy-smoothness:printed": {
+        "assumption dropped: interior policy": LIMITS, "term 8*log(A) dropped": MANY_ARMS, "S for A": MANY_ARMS,
+    },
+    "gradient-domination-direct:*": {"assumption dropped: full support of mu": NO_SUPPORT},
+    "escort-lojasiewicz:*": {
+        "range of scale: upper end doubled": EVERY_SETTING, "assumption dropped: rewards in [0, 1]": SCALE,
+        "assumption dropped: interior policy": LIMITS, "assumption dropped: full support of mu": NO_SUPPORT,
+    },
+    "robustness-set-of-a-policy-family:the family": {"bound halved": NO_VALUE_BELOW, "factor 1-gamma added": NO_VALUE_BELOW},
+    "beer-cosine-bound:cosine": dict.fromkeys(
+        ("constant 1/100 halved in the condition's left side", "condition 1/100 < feature_scale dropped"), ROUNDING
+    ),
+    **{
+        f"occupancy-lp-duality:{form}": {
+            "term A**S halved in the condition's left side": HALF_THE_POLICIES,
+            "constant -1 doubled in the condition's left side": ALL_POLICIES,
+            "assumption dropped: full support of mu": IN_EVERY_STATE,
+            "assumption dropped: deterministic start": AND_ONE,
+        }
+        for form in ("policy iteration ends at the flow's optimum", "complementary slackness")
+    },
+    "occupancy-lp-duality:unique minimiser where mu is positive": {
+        "assumption dropped: full support of mu": "where mu vanishes 1/mu is infinite, and it says that the objective is at least the optimum",
+    },
+    "occupancy-lp-duality:*": {"assumption dropped: full support of mu": EVERY_MU},
+    "npg-limit-solves-the-dual:vanishes": {
+        "step size doubled": DOUBLE, "range of eta: upper end doubled": EVERY_STEP,
+        "assumption dropped: rewards in [0, 1]":
+            "open: for rewards in an interval of length 4 the theorem has 4/((1-gamma) t) for its first term; no instance breaks it with 1",
+    },
+    "npg-limit-solves-the-dual:*": {
+        "step size doubled": WHATEVER_RUN, "range of eta: upper end doubled": WHATEVER_RUN, "assumption dropped: rewards in [0, 1]": HOMOGENEOUS,
+    },
+    "softmax-gravity-well:*": {
+        "range of eta: upper end doubled": EVERY_STEP, "assumption dropped: rewards in [0, 1]": ANY_REWARDS,
+        "condition 0 < t dropped": "at t = 0 both sides are 0",
+    },
+    "pmd-no-faster-than-gamma:*": {"range of eta: upper end doubled": EVERY_STEP},
+    "soft-policy-iteration-quadratic:*": {"range of tau: upper end doubled": EVERY_TEMPERATURE},
+    "ppg-finite-termination:*": {
+        "step size doubled": "eta of the condition is then half of the step size, so that the condition asks for more than the theorem does",
+        "range of eta: upper end doubled": EVERY_STEP,
+        "assumption dropped: rewards in [0, 1]": ANY_REWARDS,
+        "assumption dropped: full support of mu": "a state that is not visited has step size 0, and the condition fails",
+    },
+    "lqr-gradient-domination-and-newton:*": {
+        "assumption dropped: uniform start": "the gain is made of the policy, and the theorem holds for every gain that stabilises the system",
+    },
+    "finite-horizon-simultaneous-pg:smoothness": {
+        "constant 1/2 halved": "open: true for one stage (1/4); with more, no instance comes closer than this, and nobody has a proof",
+    },
+    "finite-horizon-simultaneous-pg:rate": {
+        "assumption dropped: full support of mu": NO_SUPPORT,
+        **dict.fromkeys(("exponent of H: 2 -> 1", "factor H**2 dropped", "bound halved"), TWENTY_STEPS),
+    },
+}  # fmt: skip
+"""{"claim:form": {name of the mutant: reason}}; the name may end in * to speak of all that begin so; the form * stands for all forms."""

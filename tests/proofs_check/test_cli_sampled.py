@@ -1,0 +1,71 @@
+"""`pgtheory run` with sampled methods: figures, files, pictures, errors."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from proofs_check.cli import app
+
+MODEL = "chain(1, 9/10)"
+QUICK = ["--iterations", "20", "--runs", "4", "--samples", "3", "--horizon", "8", "--step-size", "0.1"]
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, ["run", MODEL, *arguments])
+
+
+def test_sampled_and_exact_methods_stand_side_by_side(tmp_path):
+    done = run("--method", "reward-to-go,n-pg-igt:weight=0.5,softmax-pg", *QUICK, "--csv", str(tmp_path / "gaps.csv"))
+    assert done.exit_code == 0, done.output
+    assert "4 runs of 20 steps each, 3 paths of 8 a step, seed 0" in done.output
+    rows = list(csv.DictReader((tmp_path / "gaps.csv").read_text().splitlines()))
+    assert {row["method"] for row in rows} == {"reward-to-go", "n-pg-igt:weight=0.5", "softmax-pg"}
+    for row in rows:
+        assert float(row["5% gap"]) <= float(row["mean gap"]) + 1e-12 or row["method"] == "softmax-pg"
+        assert float(row["5% gap"]) <= float(row["95% gap"])
+    last = [row for row in rows if row["method"] == "reward-to-go"][-1]
+    assert (last["t"], float(last["paths"])) == ("20", 60.0)
+
+
+def test_json_is_the_same_for_the_same_seed():
+    first, again, other = (run("--method", "storm-pg", *QUICK, "--seed", seed, "--json") for seed in ("3", "3", "4"))
+    data = json.loads(first.stdout)
+    assert first.stdout == again.stdout and data["runs"][0]["mean"] != json.loads(other.stdout)["runs"][0]["mean"]
+    assert data["horizon"] == 8 and data["runs"][0]["t"][0] == 0
+
+
+def test_the_plot_and_the_arrays_are_written(tmp_path):
+    done = run("--method", "reinforce,softmax-pg", *QUICK, "--plot", str(tmp_path / "bands.svg"), "--out", str(tmp_path / "runs.npz"))
+    assert done.exit_code == 0, done.output
+    picture = (tmp_path / "bands.svg").read_text()
+    assert "band-reinforce" in picture and "band-softmax-pg" not in picture and "run-softmax-pg" in picture
+    with np.load(tmp_path / "runs.npz") as arrays:
+        assert arrays["gaps:reinforce"].shape[0] == 4
+
+
+@pytest.mark.parametrize("name", ["reinforce", "sampled-npg", "n-storm-pg", "harpg", "n-harpg", "page-pg", "svrpg"])
+def test_every_sampled_method_runs(name):
+    done = run("--method", name, *QUICK)
+    assert done.exit_code == 0 and name in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--method", "reinforce"], "reinforce needs --step-size"),
+        (["--method", "reinforce:weight=0.5", "--step-size", "0.1"], "reinforce takes step-size, not 'weight'"),
+        (["--method", "storm-pg:weight=2", "--step-size", "0.1"], "weight is 2"),
+        (["--method", "reinforce", "--step-size", "0"], "step_size is 0"),
+        (["--method", "reinforce", "--step-size", "0.1", "--temperature", "1"], "no method here has --temperature"),
+        (["--method", "reinforce,softmax", "--step-size", "0.1"], "unknown method 'softmax'"),
+    ],
+)
+def test_bad_input_is_named(arguments, words):
+    done = run(*arguments)
+    assert done.exit_code != 0
+    assert words in done.output
