@@ -2,6 +2,9 @@
 
 Slow tests (marker `slow`) are whole sweeps of something that a faster test samples. `--slow=SHARE` says which of them run: `all`, `none` or
 `K/N`, those whose name hashes to K modulo N. The default 0/8 is a fixed sample: the same tests on every machine, with any number of workers.
+
+Tests of each form of the catalogue (marker `catalogue`) are sampled in the same way, `--catalogue=0/4` by default, by the form's name: all tests
+of a form run or none.  Every form is judged by `make verify` in the same CI run.
 """
 
 from __future__ import annotations
@@ -21,25 +24,33 @@ hypothesis.settings.load_profile("pgtheory")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", default="0/8", metavar="all|none|K/N", help="which slow tests run: all, none, or a share (default 0/8)")
 
+    parser.addoption("--catalogue", default="0/4", metavar="all|none|K/N", help="which forms of the catalogue are tested one by one (default 0/4)")
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    wanted = _share(config.getoption("--slow"))
+    slow, forms = _share(config.getoption("--slow"), "--slow"), _share(config.getoption("--catalogue"), "--catalogue")
     named = {argument.split("::")[0] for argument in config.args if "::" in argument}
-    left_out = [item for item in items if item.get_closest_marker("slow") and not wanted(item.nodeid) and not named]
+
+    def runs(item: pytest.Item) -> bool:
+        if item.get_closest_marker("slow") and not slow(item.nodeid):
+            return False
+        return not item.get_closest_marker("catalogue") or forms(item.nodeid.partition("[")[2])
+
+    left_out = [] if named else [item for item in items if not runs(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         skipped = {id(item) for item in left_out}
         items[:] = [item for item in items if id(item) not in skipped]
 
 
-def _share(text: str) -> Callable[[str], bool]:
-    """The predicate on node ids that `--slow=text` stands for."""
+def _share(text: str, option: str) -> Callable[[str], bool]:
+    """The predicate on names that `option=text` stands for."""
     if text in ("all", "none"):
         return lambda nodeid: text == "all"
     try:
         index, count = (int(part) for part in text.split("/"))
     except ValueError:
-        raise pytest.UsageError(f"--slow={text}: write all, none or K/N, for example 0/8") from None
+        raise pytest.UsageError(f"{option}={text}: write all, none or K/N, for example 0/8") from None
     if not 0 <= index < count:
-        raise pytest.UsageError(f"--slow={text}: K must lie in 0..N-1")
+        raise pytest.UsageError(f"{option}={text}: K must lie in 0..N-1")
     return lambda nodeid: zlib.crc32(nodeid.encode()) % count == index

@@ -104,6 +104,7 @@ def test_a_statement_reads_back_from_its_text(name):
     assert back.relation == case.statement.relation and back.names() == case.statement.names()
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_the_domain_has_instances_and_the_statement_speaks_about_them(name):
     """No empty domain, no condition that never holds, no bound that is never a number; at least a twentieth of what is drawn says something."""

@@ -12,7 +12,6 @@ import pytest
 from small import TINY, claim
 from sympy import Rational, log
 
-import mdps
 import pgtheory
 from mdps.errors import ModelError
 from mdps.rational import fraction
@@ -20,19 +19,17 @@ from proofs_check import quantities as q
 from proofs_check import verdict as v
 from proofs_check.catalogue import claims
 from proofs_check.claim import Control, Form
-from proofs_check.domains import Between, Domain, random_mdps
+from proofs_check.domains import Domain
 from proofs_check.engine import budget as budgets
 from proofs_check.engine import examination
-from proofs_check.engine import verify as engine
 from proofs_check.engine.certify import confirm
 from proofs_check.engine.examination import verify_case
 from proofs_check.engine.replay import replay
-from proofs_check.engine.targets import claims_of_file, resolve
+from proofs_check.engine.targets import resolve
 from proofs_check.engine.verify import verify
 from proofs_check.instance import Instance
 from proofs_check.quantities import gap
 from proofs_check.statement import Statement, equal
-from proofs_check.store import Store
 from proofs_check.verdict import as_dict, form_verdict
 
 CASES = {f"{case.claim}:{case.name}": case for found in claims().values() for case in found.cases()}
@@ -61,6 +58,7 @@ def tiny(*args, **more) -> v.Run:
 # The catalogue
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_no_statement_of_the_catalogue_is_refuted_and_each_has_evidence(name):
     found, case = verdict_of(name), CASES[name]
@@ -79,6 +77,7 @@ def test_no_statement_of_the_catalogue_is_refuted_and_each_has_evidence(name):
     assert form_verdict(as_dict(found)) == found
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_the_worst_instance_reaches_the_tightness_that_is_printed(name):
     found = verdict_of(name)
@@ -93,6 +92,7 @@ def test_the_worst_instance_reaches_the_tightness_that_is_printed(name):
         assert len(found.curve["t"]) == len(found.curve["measured"]) == len(found.curve["bound"]) and np.isfinite(found.curve["measured"]).all()
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize("name", CONTROLS)
 def test_every_control_is_refuted_by_a_small_certified_counterexample_that_replays(name):
     found, case = verdict_of(name), CASES[name]
@@ -106,6 +106,7 @@ def test_every_control_is_refuted_by_a_small_certified_counterexample_that_repla
     assert instance.is_exact and not case.domain.broken(instance)
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize("name", CONTROLS)
 def test_a_counterexample_that_is_no_counterexample_does_not_replay(name):
     """The same file with the true form's statement, where the claim has one about the same measured side: it must hold or stay undecided there."""
@@ -324,310 +325,3 @@ def test_targets_may_be_families_files_and_claims(tmp_path):
     assert resolve([made, "performance-difference"])[0] == (made, None)
     with pytest.raises(ModelError, match="no file"):
         resolve(tmp_path / "none.py")
-
-
-# Users: claims in files, methods in plain Python, models
-
-
-CLAIM_FILE = '''
-"""A claim of my own."""
-from proofs_check import Claim, domains, gap, log, quantities as q
-from pgtheory import NaturalPG
-
-claim = Claim(
-    id="my-npg-bound", title="NPG needs no second term",
-    domain=domains.random_mdps(max_states=3, max_actions=3),
-    process=NaturalPG(step_size=q.eta), settings={q.eta: (1, 10, 100)},
-    statement=gap(q.rho, q.T) <= log(q.A) / (q.eta * q.T),
-)
-'''
-
-
-def test_a_claim_in_a_file_is_judged_like_any_other(tmp_path):
-    path = tmp_path / "my_theorem.py"
-    path.write_text(CLAIM_FILE)
-    run = tiny(str(path))
-    found = run.verdicts[0].forms[0]
-    assert run.verdicts[0].id == "my-npg-bound" and found.verdict == v.REFUTED and not run.expected
-    assert found.counterexample["instance"]["states"] <= 3 and replay(found.counterexample).confirmed
-    assert found.counterexample["instance"]["settings"]["eta"] in ("1", "10", "100")
-
-
-@pytest.mark.parametrize(
-    ("text", "match"),
-    [
-        ("x = 1", "defines no Claim"),
-        ("import no_such_module", "line 1: ModuleNotFoundError"),
-        ("x = (", "line 1"),
-        (
-            "from proofs_check import Claim, domains, quantities as q\nclaim = Claim(id='a', title='b', domain=domains.random_mdps(), statement=q.gap_rho <= 0.5)",
-            "float",
-        ),
-        (
-            "from proofs_check import Claim, domains, quantities as q\nclaim = Claim(id='a', title='b', domain=domains.random_mdps(), statement=q.gap_ro <= 1)",
-            "gap_rho",
-        ),
-        (
-            "from proofs_check import Claim, domains, quantities as q\nclaim = Claim(id='a', title='b', domain=domains.random_mdps())",
-            "statement or forms",
-        ),
-    ],
-)
-def test_a_wrong_file_is_told_its_line_or_its_fault(tmp_path, text, match):
-    path = tmp_path / "wrong.py"
-    path.write_text(text)
-    with pytest.raises(ModelError, match=match):
-        claims_of_file(path)
-
-
-def test_ill_posed_claims_are_refused_with_words():
-    about = {"domain": INTERIOR}
-    for made, match in (
-        (claim(q.gap_rho <= q.eta, **about), "settings do not say"),
-        (claim(q.next_state_values >= q.state_values, **about), "no process"),
-        (claim(q.other_value_difference <= q.gamma, **about), "two policies"),
-        (claim(q.gap_rho <= 1 / q.T, process=pgtheory.NaturalPG(step_size=q.eta), **about), "eta has no value"),
-        (claim(q.gap_rho <= 1 / q.T, process=pgtheory.NaturalPG(step_size=lambda m: 1), **about), "is a function"),
-        (claim(q.gap_rho <= q.eta, process=pgtheory.NaturalPG(step_size=1), settings={q.eta: Between(1, 2)}, **about), "step_size of its own"),
-        (
-            claim(
-                q.gap_rho <= 1 / q.T,
-                process=pgtheory.NaturalPG(step_size=q.eta),
-                settings={q.eta: "sqrt(1 - gamma)"},
-                instances=("loop(9/10)",),
-                **about,
-            ),
-            "no rational number",
-        ),
-    ):
-        with pytest.raises(ModelError, match=match):
-            tiny(made)
-
-
-class Ours:
-    """Natural policy gradient once more, in plain numpy."""
-
-    direction = 1
-
-    def __init__(self, step_size=0.5):
-        self.step_size = step_size
-
-    def start(self, mdp):
-        return np.zeros((mdp.num_states, mdp.num_actions))
-
-    def step(self, logits, mdp):
-        return logits + self.direction * self.step_size / (1 - mdp.discount) * pgtheory.advantages(mdp, self.policy(logits))
-
-    def policy(self, logits):
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return weights / weights.sum(axis=1, keepdims=True)
-
-
-class Backwards(Ours):
-    direction = -1
-
-
-class Elsewhere(Ours):
-    def start(self, mdp):
-        return np.arange(mdp.num_states * mdp.num_actions, dtype=float).reshape(mdp.num_states, -1)
-
-
-class Dizzy(Ours):
-    def policy(self, logits):
-        return super().policy(logits) * 0.9
-
-
-RATE = claim(
-    gap(q.rho, q.T) <= log(q.A) / (q.eta * q.T) + 1 / ((1 - q.gamma) ** 2 * q.T),
-    domain=random_mdps(max_states=2, max_actions=2, policy="uniform"), process=pgtheory.NaturalPG(step_size=q.eta), settings={q.eta: Between(Rational(1, 10), 10)},
-)  # fmt: skip
-"""The catalogue's claim on fewer instances: a step in plain Python takes long."""
-
-
-def test_somebody_elses_right_method_is_supported_at_most():
-    found = tiny(RATE, method=Ours).verdicts[0]
-    assert found.verdict == v.SUPPORTED and found.forms[0].certified == 0 and not found.controls and found.forms[0].instances > 20
-
-
-def test_somebody_elses_wrong_method_is_refuted():
-    found = tiny("npg-one-over-T:rate", method=Backwards).verdicts[0].forms[0]
-    assert found.verdict == v.REFUTED and found.counterexample["process"]["name"] == "Backwards"
-    with pytest.raises(ModelError, match="Backwards"):
-        replay(found.counterexample)  # the file cannot hold somebody's code
-
-
-def test_a_method_in_a_users_claim():
-    made = claim(RATE.forms[0].statement, domain=RATE.domain, process=Ours(), settings={q.eta: "1/2"})
-    assert tiny(made).verdicts[0].verdict == v.SUPPORTED
-    assert tiny(made, instance=mdps.zoo.load("loop(9/10)")).verdicts[0].forms[0].certified == 0
-
-
-def test_a_method_that_cannot_be_judged_is_refused_with_words():
-    with pytest.raises(ModelError, match="has a step_size of its own"):
-        tiny(RATE, method=Ours())
-    with pytest.raises(ModelError, match="starts elsewhere"):
-        tiny(RATE, method=Elsewhere)
-    with pytest.raises(ModelError, match="has a step_size of its own"):
-        tiny(RATE, method=pgtheory.NaturalPG(step_size=0.1))
-    with pytest.raises(ModelError, match="Dizzy"):
-        tiny(RATE, method=Dizzy)
-    with pytest.raises(ModelError, match="no statement about a run"):
-        tiny("performance-difference", method=Ours)
-    assert tiny(RATE, method=pgtheory.NaturalPG).verdicts[0].verdict == v.CERTIFIED
-    assert tiny(RATE, method=pgtheory.NaturalPG(step_size=0.5), settings={"eta": "1/2"}).verdicts[0].verdict in v.HOLDS
-
-
-def test_on_one_model_every_claim_runs_or_says_what_is_not_met():
-    run = tiny(instance=mdps.zoo.load("loop(9/10)"))
-    assert [c.id for c in run.verdicts] == list(claims()) and run.expected
-    for found in run.verdicts:
-        assert not found.controls
-        for form in found.forms:
-            unmet = [note for note in form.notes if note.startswith("does not meet")]
-            assert form.verdict in v.HOLDS or unmet or form.verdict in (v.UNDECIDED, v.VACUOUS, v.SURVIVING), (found.id, form.form, form.evidence)
-            assert (form.instances == 0) or not unmet
-
-
-def test_an_assumption_that_a_model_does_not_meet_is_named_with_its_figure():
-    from mdps import MDP
-
-    loop = mdps.zoo.load("loop(9/10)")
-    point = MDP(loop.transitions, loop.rewards, loop.discount, [1, 0])
-    found = tiny("softmax-mdp-one-over-t", instance=point).verdicts[0]
-    assert found.not_met and "0 in 1 of 2 states" in found.not_met[0] and found.verdict == v.UNDECIDED
-    assert all(form.instances == 0 and form.counterexample is None for form in found.forms)
-    rich = MDP(loop.transitions, loop.rewards * 5, loop.discount, [0.5, 0.5])
-    assert "[0, 5]" in tiny("softmax-mdp-one-over-t:derived", instance=rich).verdicts[0].not_met[0]
-    fitting = tiny("softmax-mdp-one-over-t:derived", instance=MDP(loop.transitions, loop.rewards, 0.5, [0.5, 0.5])).verdicts[0]
-    assert fitting.not_met == [] and fitting.verdict in v.HOLDS
-    assert tiny("softmax-smoothness-sharp:bandit derived", instance=loop).verdicts[0].not_met
-
-
-def test_a_long_chain_does_not_refute_policy_iteration():
-    """Optimality travels one state per improvement: 31 states need 31 steps, more than any fixed horizon; A^S of them is what is claimed."""
-    found = tiny("policy-iteration-monotone-geometric-finite:finite", instance=mdps.zoo.load("domino(30, 9/10)")).verdicts[0].forms[0]
-    assert found.verdict == v.UNDECIDED and "says nothing" in found.evidence
-
-
-# Evidence
-
-
-def test_what_is_known_is_not_verified_again(tmp_path, monkeypatch):
-    with Store(tmp_path / "evidence.sqlite") as store:
-        first = tiny("performance-difference", store=store)
-        assert len(store) == 3
-        monkeypatch.setattr(engine.schedule, "examine", lambda *args: pytest.fail("verified again"))
-        again = tiny("performance-difference", store=store)
-        assert [as_dict(x) for x in again.verdicts] == [as_dict(x) for x in first.verdicts]
-        for change in ({"seed": 1}, {"fresh": True}, {"budget": "quick"}, {"bound": "zero"}, {"instance": mdps.zoo.load("loop(9/10)")}):
-            with pytest.raises(pytest.fail.Exception, match="verified again"):
-                tiny("performance-difference", **{"store": store, **change})
-
-
-def test_an_interrupted_run_resumes_where_it_was(tmp_path, monkeypatch):
-    class Interrupting:
-        def __init__(self, after):
-            self.left, self.seen = after, []
-
-        def start(self, total):
-            self.total = total
-
-        def stage(self, claim, form, text):
-            pass
-
-        def done(self, found):
-            self.seen.append(found.form)
-            self.left -= 1
-            if not self.left:
-                raise KeyboardInterrupt
-
-    with Store(tmp_path / "evidence.sqlite") as store:
-        first = Interrupting(2)
-        with pytest.raises(KeyboardInterrupt):
-            tiny("performance-difference", store=store, progress=first)
-        assert len(store) == 2
-        verified = []
-        real = engine.schedule.examine
-        monkeypatch.setattr(engine.schedule, "examine", lambda case, *rest: verified.append(case.name) or real(case, *rest))
-        progress = Interrupting(99)
-        run = tiny("performance-difference", store=store, progress=progress)
-        assert len(verified) == 1 and progress.total == 3 and len(progress.seen) == 3 and run.expected
-        assert {*first.seen, *verified} == {case.name for case in claims()["performance-difference"].cases()}
-
-
-def test_evidence_depends_on_content_and_not_on_prose():
-    case = CASES["npg-one-over-T:rate"]
-    for change in ({"because": "other words"},):
-        assert dataclasses.replace(case, **change).digest() == case.digest()
-    for change in (
-        {"statement": case.statement.replace_bound("1/t")}, {"domain": case.domain.replace(max_states=2)}, {"settings": {"eta": "1"}}, {"horizon": 7},
-        {"where": ((q.gamma, q.T),)}, {"trivial": q.gamma}, {"process": pgtheory.SoftmaxPG(step_size=q.eta)}, {"symbolic": ((1, 1),)}, {"instances": ()}, {"name": "x"},
-    ):  # fmt: skip
-        assert dataclasses.replace(case, **change).digest() != case.digest(), change
-
-
-def test_a_users_changed_method_asks_for_new_evidence(tmp_path):
-    digests = []
-    for factor in ("1", "2"):
-        path = tmp_path / "method_claim.py"
-        path.write_text(
-            "from proofs_check import Claim, domains, quantities as q\nclass M:\n    def start(self, mdp): return 0\n"
-            f"    def step(self, x, mdp): return x + {factor}\n    def policy(self, x): return None\n"
-            "claim = Claim(id='m', title='m', domain=domains.random_mdps(), process=M, statement=q.gap_rho <= q.S)\n"
-        )
-        digests.append(claims_of_file(path)[0].cases()[0].digest())
-    assert digests[0] != digests[1]
-
-
-def test_figures_do_not_depend_on_the_number_of_workers():
-    targets = ["performance-difference", "change-of-measure"]
-    runs = [verify(targets, budget="quick", jobs=jobs) for jobs in (1, 2)]
-    plain = [[{k: x for k, x in as_dict(f).items() if k != "seconds"} for c in run.verdicts for f in (*c.forms, *c.controls)] for run in runs]
-    assert plain[0] == plain[1]
-
-
-def test_the_same_seed_gives_the_same_figures_and_another_seed_others():
-    one_, two, other = (tiny("softmax-smoothness-sharp:derived", seed=seed).verdicts[0].forms[0] for seed in (5, 5, 6))
-    assert {**as_dict(one_), "seconds": 0} == {**as_dict(two), "seconds": 0}
-    assert other.tightness != one_.tightness
-
-
-def test_the_command_repeats_the_run():
-    run = tiny("npg-one-over-T:rate", bound="1/t + 5", seed=3)
-    assert run.command == "pgtheory verify npg-one-over-T:rate --budget tiny --seed 3 --bound '1/t + 5'"
-
-
-# Replay
-
-
-def test_replay_refuses_what_is_no_counterexample(tmp_path):
-    data = verdict_of("performance-difference:visits of the wrong policy").counterexample
-    path = tmp_path / "file.json"
-    path.write_text(json.dumps(data))
-    assert replay(path).confirmed and replay(str(path)).confirmed
-    for change in ({"schema": "other"}, {"statement": None}, {"instance": {}}):
-        broken = {k: x for k, x in (data | change).items() if x is not None}
-        with pytest.raises(ModelError):
-            replay(broken)
-    path.write_text("{")
-    with pytest.raises(ModelError, match="line 1"):
-        replay(path)
-    path.write_text("[]")
-    with pytest.raises(ModelError, match="no counterexample"):
-        replay(path)
-    with pytest.raises(ModelError, match="no file"):
-        replay(tmp_path / "none.json")
-
-
-def test_replay_judges_and_does_not_believe():
-    data = dict(verdict_of("policy-iteration-monotone-geometric-finite:one step suffices").counterexample)
-    assert replay(data).confirmed
-    for change in ({"t": 0}, {"t": 9}, {"statement": "gap_sup >= 0"}, {"where": [["100", "t"]]}):
-        again = replay(data | change)
-        assert not again.confirmed and "NOT confirmed" in again.text, change
-
-
-def test_replay_reads_conditions_with_max_and_min():
-    made = claim(gap(q.rho, q.T) <= Rational(1, 100), domain=INTERIOR, where=(("max(gamma, 0)", "min(1, t + 1)"),), **RUN)
-    found = tiny(made).verdicts[0].forms[0]
-    assert found.verdict == v.REFUTED and replay(found.counterexample).confirmed
