@@ -1,14 +1,15 @@
-"""Double-loop robust policy gradient on Garnets and on an inventory: Wang, Ho and Petrik (2023).  Robust values of river swim and machine replacement.
+"""Double-loop robust policy gradient on Garnets and on an inventory: Wang, Ho and Petrik (2023).  Robust values of river swim and machine
+replacement.
 
-Garnet: 6 actions, 3 successors a pair, costs uniform in [0, 5], discount 0.95, an L1 ball of radius uniform in [0.1, 0.5] around every row (mass may move to
-any state), uniform start.  DRPG with outer step 0.05 (5 states) or 0.01 (10 and 15), inner step 0.1; the error is the worst-case cost of the policy of
-each outer iteration above that of robust value iteration, which is written out here and shares only the sorting of a row with the method.
+Garnet: 6 actions, 3 successors a pair, costs uniform in [0, 5], discount 0.95, an L1 ball of radius uniform in [0.1, 0.5] around every row (mass may
+move to any state), uniform start.  DRPG with outer step 0.05 (5 states) or 0.01 (10 and 15), inner step 0.1; the error is the worst-case cost of the
+policy of each outer iteration above that of robust value iteration, which is written out here and shares only the sorting of a row with the method.
 
-Inventory: the released model with 8 states and 3 actions, whose costs belong to transitions.  (a) an L1 ball of radius 0.2 around every row, (b) kernels
-P ~ nominal exp(theta . f(s') / (lambda . g(s, a))) with (theta, lambda) in L1 balls, the set of the paper, which is no product.
+Inventory: the released model with 8 states and 3 actions, whose costs belong to transitions.  (a) an L1 ball of radius 0.2 around every row, (b)
+kernels P ~ nominal exp(theta . f(s') / (lambda . g(s, a))) with (theta, lambda) in L1 balls, the set of the paper, which is no product.
 
-`python -m experiments.drpg_garnet --full` runs the sizes of the paper (50 Garnets of 5, 10 and 15 states, 200 iterations); without it a small version.
-"""
+`python -m experiments.drpg_garnet --full` runs the sizes of the paper (50 Garnets of 5, 10 and 15 states, 200 iterations); without it a small
+version."""
 
 from __future__ import annotations
 
@@ -21,13 +22,13 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-import pgtheory
 from experiments.findings import Finding, Outcome, report
 from mdps import MDP, random
 from pgtheory import arithmetic
 from pgtheory.robust.double_loop import DRPG, TiltedDRPG
 from pgtheory.robust.nature import ball_answer, worst_kernel
 from pgtheory.robust.worst_case import worst_l1
+from pgtheory.run import run
 from proofs_check.plots import INK, SERIES
 
 Array = np.ndarray
@@ -51,7 +52,7 @@ class Size:
     inventory: int
 
 
-QUICK = Size((5,), 6, 60, 25)
+QUICK = Size((5,), 4, 40, 20)
 FULL = Size((5, 10, 15), 50, 200, 200)
 
 
@@ -159,7 +160,7 @@ def experiment(size: Size = QUICK) -> Outcome:
     left, right = figure.subplots(1, 2)
     for k, states in enumerate(size.states):
         times, errors, costs = garnet_errors(states, size.instances, size.iterations)
-        mean, low, high = errors.mean(axis=0), *np.percentile(errors, [5, 95], axis=0)
+        mean, (low, high) = errors.mean(axis=0), np.percentile(errors, [5, 95], axis=0)
         rows += [[f"garnet {states}", int(t), float(m), float(a), float(b)] for t, m, a, b in zip(times, mean, low, high, strict=True)]
         left.plot(times, mean, color=SERIES[k], label=f"{states} states")
         left.fill_between(times, np.maximum(low, 1e-9), high, color=SERIES[k], alpha=0.2, linewidth=0)
@@ -185,18 +186,18 @@ def _inventory(size: Size, rows: list[list[Any]], ax: Any) -> list[Finding]:
     off = float(np.abs(best + np.array(data["v_robust_sa_l1_02"])).max())
     found = [Finding(SOURCE, "inventory: robust values within L1 balls of 0.2 are the released ones", f"largest difference {off:.1e}", off < 1e-6)]
     balls = PaidRobustPG(0.1, RADIUS, paid)
-    run = pgtheory.run(model, balls, size.inventory, record="all")
-    costs = np.array([-model.start @ balls.worst(model, policy)[0] for policy in run.policies])
+    path = run(model, balls, size.inventory, record="all")
+    costs = np.array([-model.start @ balls.worst(model, policy)[0] for policy in path.policies])
     optimum = float(-model.start @ best)
-    ax.plot(run.times, costs, color=SERIES[0], label="L1 balls of 0.2")
+    ax.plot(path.times, costs, color=SERIES[0], label="L1 balls of 0.2")
     ax.axhline(optimum, color=SERIES[0], linestyle="--", label="their optimum")
-    rows += [["inventory l1", int(t), float(x - optimum), "", ""] for t, x in zip(run.times, costs, strict=True)]
+    rows += [["inventory l1", int(t), float(x - optimum), "", ""] for t, x in zip(path.times, costs, strict=True)]
     said = f"cost {costs[0]:.4f} -> {costs[-1]:.4f}, optimum {optimum:.4f}"
     fact = f"inventory: gradient at the worst kernel reaches the robust optimum, {size.inventory} iterations"
     found.append(Finding(SOURCE, fact, said, abs(costs[-1] - optimum) < 0.01 * (costs[0] - optimum)))
     f, g = features(data)
     tilted = TiltedDRPG(0.1, 0.01, f, g, np.array([0.4, 0.9]), np.array([0.7, 0.6]), 1.0, 1.0, paid=paid)
-    trail = pgtheory.run(model, tilted, size.inventory, record=list(range(0, size.inventory + 1, 5)))
+    trail = run(model, tilted, size.inventory, record=list(range(0, size.inventory + 1, 5)))
     theta, weights = tilted.theta, tilted.weights
     worst = []
     for policy in trail.policies:

@@ -1,7 +1,8 @@
 """Softmax policy gradient can take exponential time, after Li, Wei, Chi, Gu, Chen (2021): growth in the number of states and in the horizon.
 
-The model follows the mechanism of the paper's proof; its constants are our own, as the paper's text was not at hand.  Primary states s = 1, ..., H, of
-optimal value gamma^(2 s), adjoint states s', an absorbing state 0.  With tau_s = gamma^(2s/3) / 2, r_s = gamma^(2s/3 + 5/6) / 2, p = (1 - gamma)/10:
+The model follows the mechanism of the paper's proof; its constants are our own, as the paper's text was not at hand.  Primary states s = 1, ..., H,
+of optimal value gamma^(2 s), adjoint states s', an absorbing state 0.  With tau_s = gamma^(2s/3) / 2, r_s = gamma^(2s/3 + 5/6) / 2, p = (1 -
+gamma)/10:
 
     s = 1, 2    a_0, a_2: pay -gamma^(2 s), end     a_1: pays gamma^(2 s), ends                        (n copies each: the buffers)
     s >= 3      a_0: pays r_s + gamma^2 p tau_(s-2), ends     a_1: to (s - 1)'     a_2: pays r_s, to (s - 2)' with probability p, else ends
@@ -9,16 +10,17 @@ optimal value gamma^(2 s), adjoint states s', an absorbing state 0.  With tau_s 
     boosters    n for each s >= 3 and each s', which lead there whatever is done
 
 In state s action a_1 is the best in the end and the worst at first: it pays once V(s - 1) has passed tau_(s-1), and until then its probability falls,
-first beside a_0, then, when V(s - 2) passes tau_(s-2), beside a_2, which takes over from a_0.  What has fallen to 1/t takes a time of more than t to come
-back; and every state waits for the one before.  Start distribution and first policy are uniform.
+first beside a_0, then, when V(s - 2) passes tau_(s-2), beside a_2, which takes over from a_0.  What has fallen to 1/t takes a time of more than t to
+come back; and every state waits for the one before.  Start distribution and first policy are uniform.
 
-Copies of a state behave alike, so the run is computed for one of each kind (`slopes`), its logits moving by the share of one copy; as the step size goes
-to 0, logits at iteration t follow the gradient flow at time eta t, which is integrated, so that 10^10 iterations cost a second.  Both reductions are
-checked: the first against `pgtheory.run` on the whole model, the second against the steps.
+Copies of a state behave alike, so the run is computed for one of each kind (`slopes`), its logits moving by the share of one copy; as the step size
+goes to 0, logits at iteration t follow the gradient flow at time eta t, which is integrated, so that 10^10 iterations cost a second.  Both reductions
+are checked: the first against `pgtheory.run` on the whole model, the second against the steps.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 import numpy as np
@@ -210,17 +212,17 @@ def _growth(times: dict[tuple[int, int], float]) -> list[Finding]:
         slopes_of[depth] = float(np.log(times[depth, many] / times[depth, few]) / np.log(num_states(depth, many) / num_states(depth, few)))
     exponents = list(slopes_of.values())
     last = [times[depth, COPIES[-1]] for depth in DEPTHS]
-    factors = [b / a for a, b in zip(last, last[1:], strict=False)]
+    factors = [b / a for a, b in itertools.pairwise(last)]
     return [
         Finding(
             SOURCE,
             "the time grows as a power of the number of states, and the exponent grows with the horizon",
             ", ".join(f"exponent {slope:.2f} at horizon {round(depth / SLOWNESS)}" for depth, slope in slopes_of.items()),
-            all(b > a for a, b in zip(exponents, exponents[1:], strict=False)) and exponents[-1] > 1.5,
+            all(b > a for a, b in itertools.pairwise(exponents)) and exponents[-1] > 1.5,
         ),
         Finding(
             SOURCE,
-            f"the time grows exponentially with the horizon: at {num_states(DEPTHS[-1], COPIES[-1]):.0e} states it more than doubles with every 5 steps",
+            f"the time grows exponentially with the horizon: at {num_states(DEPTHS[-1], COPIES[-1]):.0e} states it doubles with every 5 steps",
             "eta t = " + ", ".join(f"{x:.1e}" for x in last) + f" at horizons {', '.join(str(round(depth / SLOWNESS)) for depth in DEPTHS)}",
             min(factors) > 2,
         ),

@@ -1,9 +1,9 @@
 """Softmax PG against its geometry-aware normalised form on an MDP: Mei, Gao, Dai, Szepesvari, Schuurmans (2021).
 
-The model is a tree: four levels with three actions, each leading to a state of its own, rewards drawn once for the actions of the last level, which end.
-Normalising the gradient, theta <- theta + eta g/|g|, turns the 1/t of softmax PG into a linear rate, and it leaves plateaus sooner: from a first policy
-that prefers the worst action of every state.  (The tree is ours: the paper's figure shows a synthetic tree, whose rewards are not published with it as
-far as we know.)
+The model is a tree: four levels with three actions, each leading to a state of its own, rewards drawn once for the actions of the last level, which
+end. Normalising the gradient, theta <- theta + eta g/|g|, turns the 1/t of softmax PG into a linear rate, and it leaves plateaus sooner: from a first
+policy that prefers the worst action of every state.  (The tree is ours: the paper's figure shows a synthetic tree, whose rewards are not published
+with it as far as we know.)
 """
 
 from __future__ import annotations

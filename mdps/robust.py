@@ -50,7 +50,9 @@ class RobustMDP:
         if len(kernels) > 1 or len(rewards) > 1 or not parts:
             raise ModelError("a robust MDP takes one set of kernels, one of rewards, or one of each")
         if kernels and rewards and kernels[0].rectangular != "sa" and rewards[0].rectangular != "sa":
-            raise ModelError("a set of kernels and a set of rewards that are both s-rectangular cannot be combined; make one of them rectangular='sa'")
+            raise ModelError(
+                "a set of kernels and a set of rewards that are both s-rectangular cannot be combined; make one of them rectangular='sa'"
+            )
         paid = None if transition_rewards is None else _paid_on_arrival(nominal, transition_rewards)
         if paid is not None and (rewards or (kernels and kernels[0].rectangular != "sa")):
             raise ModelError("rewards that are paid on arrival go with one (s, a)-rectangular set of kernels and no set of rewards")

@@ -93,7 +93,7 @@ _HOME = {
     "state_values": "pgtheory.exact",
     "total_reward": "pgtheory.exact",
 }
-_MODULES = ("arithmetic", "control", "exact", "policies", "policy_gradient", "stateful")
+_MODULES = ("arithmetic", "control", "exact", "policies", "policy_gradient", "robust", "stateful")
 __all__ = [*_HOME, *_MODULES]
 
 

@@ -16,10 +16,10 @@ to 1), and go on from where the last mixture's critic ended:
     u     <- u + beta sum_s d(s) phi(s) (r_w + gamma P_w v - v)(s),      v = u . phi
     theta <- theta + eta G,     x_m = mu' M (r_{K_m} + gamma P_{K_m} v - v),     g_m = w_m (x_m - w . x)
 
-with G = g (actor-critic), or G = (F + lambda I)^+ g with the Fisher matrix F = diag(w) - w w' of the weights (natural actor-critic), which for lambda = 0
-is x less its mean: multiplicative weights.  As d P_w <= d / gamma, gamma P_w is a contraction by sqrt(gamma) in the norm of d, so TD(0) converges for
-small beta.  Any critic v gives |g_m - dV(mu)/dtheta_m| <= 2 gamma w_m |v - V|_inf / (1 - gamma), because the error is w_m mu' M gamma (P_m - P_w)(v - V);
-with the critic v = V it is the policy gradient step.
+with G = g (actor-critic), or G = (F + lambda I)^+ g with the Fisher matrix F = diag(w) - w w' of the weights (natural actor-critic), which for lambda
+= 0 is x less its mean: multiplicative weights.  As d P_w <= d / gamma, gamma P_w is a contraction by sqrt(gamma) in the norm of d, so TD(0) converges
+for small beta.  Any critic v gives |g_m - dV(mu)/dtheta_m| <= 2 gamma w_m |v - V|_inf / (1 - gamma), because the error is w_m mu' M gamma (P_m -
+P_w)(v - V); with the critic v = V it is the policy gradient step.
 
 Zaki, Mohan, Gopalan, Mannor (2022).
 """

@@ -54,7 +54,8 @@ class Trajectory:
 
     @functools.cached_property
     def values(self) -> Array:
-        """(R, S): V of every recorded policy, in reward units (without any entropy); what the method's own objective says where it has one (worst cases)."""
+        """(R, S): V of every recorded policy, in reward units (without any entropy); what the method's own objective says where it has one (worst
+        cases)."""
         judge = getattr(self.method, "objective_values", None)
         if judge is not None:
             return judge(self.mdp, self.policies)

@@ -6,8 +6,8 @@
     plot_map        how many iterations a method takes, over (step size, discount)
     plot_graph      a model drawn as a graph: states, actions, probabilities, rewards
 
-As in `plots`: a function takes the data and an optional matplotlib `ax`, draws, and returns the `ax`; it never shows a figure and never changes global
-settings.  Lines differ in colour, dash and the label at their end; levels are grey.
+As in `plots`: a function takes the data and an optional matplotlib `ax`, draws, and returns the `ax`; it never shows a figure and never changes
+global settings.  Lines differ in colour and dash and are named in a legend; levels are grey.
 """
 
 from __future__ import annotations
@@ -143,8 +143,8 @@ def plot_map(steps: Array, discounts: Array, iterations: Array, ax: Any = None, 
 def plot_graph(mdp: MDP, ax: Any = None, *, policy: Array | None = None, least: float = 1e-9) -> Any:
     """Draws a model as a graph: states on a circle, an action as a small square between its state and where it leads.
 
-    An action is named with its reward, an arrow from it with its probability where that is below 1.  policy (S, A): the line from a state to an action
-    is as thick as its probability.  For up to about ten states."""
+    An action is named with its reward, an arrow from it with its probability where that is below 1.  policy (S, A): the line from a state to an
+    action is as thick as its probability.  For up to about ten states."""
     ax = _square_axes(ax)
     model, states = mdp.float, mdp.num_states
     angles = math.pi - 2 * math.pi * np.arange(states) / states if states > 2 else np.array([math.pi, 0.0])[:states]
@@ -259,6 +259,22 @@ def _plain(ax: Any) -> Any:
         ax.spines[side].set_linewidth(0.7)
     ax.tick_params(which="both", colors=INK, labelsize=8.5, width=0.6)
     return ax
+
+
+def methods_on_simplex(mdp: MDP, methods: Mapping[str, tuple[Any, int]], starts: Mapping[str, Any], columns: int = 4) -> Any:
+    """A figure of `plot_simplex`, one axes a method: {title: (method, steps)}, each run from every first policy of `starts`.
+
+    A method whose first step from a policy alone stays (it learns values beside it) has no arrows.
+    """
+    from pgtheory.run import run
+
+    figure, axes = small_multiples(list(methods), columns, (2.9, 2.8))
+    for title, (method, steps) in methods.items():
+        seen = np.unique(np.round(np.concatenate([np.arange(min(steps, 30) + 1), np.geomspace(1, steps, 80)])).astype(int))
+        runs = {label: run(mdp, method, steps, record=seen, initial=np.array(start)) for label, start in starts.items()}
+        plot_simplex(mdp, runs, axes[title], field=method if method.parameters != "policy and values" else None, spacing=11)
+    one_legend(figure, list(axes.values()))
+    return figure
 
 
 def one_legend(figure: Any, axes: Sequence[Any]) -> None:

@@ -142,7 +142,8 @@ def _lifted(c: Context, make: Callable[[Context], Any], kind: type) -> Any:
 
 
 def twin_of(c: Context) -> tuple[Context, Array | None]:
-    """(The rational context of a context in balls, how far its policies may be from the true ones in the 1-norm of a row, (1, R), or None: not at all)."""
+    """(The rational context of a context in balls, how far its policies may be from the true ones in the 1-norm of a row, (1, R), or None: not at
+    all)."""
     if "_twin" not in c.__dict__:
         from proofs_check.instance import exact_context
 

@@ -142,7 +142,7 @@ def _decorators(node: ast.FunctionDef) -> set[str]:
     return {getattr(head, "attr", getattr(head, "id", "")) for head in heads}
 
 
-COMPILED = {"kernel", "fast_kernel", "njit", "jit", "overload", "register_jitable", "intrinsic"}
+COMPILED = {"kernel", "fast_kernel", "inlined", "lean", "numeric", "njit", "jit", "overload", "register_jitable", "intrinsic"}
 """Compiled code is untyped by nature: its types are those of the call."""
 
 
@@ -178,7 +178,7 @@ def test_nothing_is_left_unfinished():
 
 def test_markers_in_use_are_declared():
     declared = {line.partition(":")[0] for line in PROJECT["tool"]["pytest"]["ini_options"]["markers"]}
-    assert declared == {"slow", "exact", "statistical", "peer"}
+    assert declared == {"catalogue", "slow", "exact", "statistical", "peer"}
 
 
 def test_the_lock_file_fixes_every_dependency():

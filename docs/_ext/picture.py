@@ -3,8 +3,8 @@
     ```{picture} NAME
     ```
 
-The script `docs/gallery/NAME.py` has a docstring, whose first line is what the picture shows, and `draw()`, which returns a matplotlib figure.  The page
-gets the picture and, below it, the script.
+The script `docs/gallery/NAME.py` has a docstring, whose first line is what the picture shows, and `draw()`, which returns a matplotlib figure.  The
+page gets the picture and, below it, the script.
 """
 
 from __future__ import annotations

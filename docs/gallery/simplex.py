@@ -1,11 +1,10 @@
 """Twelve methods on the simplex of one state with three actions, rewards 1, 0.9 and 0.1."""
 
-import numpy as np
 from matplotlib.figure import Figure
 
 import mdps
 import pgtheory
-from proofs_check.pictures import one_legend, plot_simplex, small_multiples
+from proofs_check.pictures import methods_on_simplex
 
 STARTS = {"from the middle": [[1 / 3, 1 / 3, 1 / 3]], "near the worse corner": [[0.05, 0.85, 0.1]], "near the worst": [[0.03, 0.07, 0.9]]}
 METHODS = {
@@ -24,17 +23,5 @@ METHODS = {
 }
 
 
-def marks(steps: int) -> np.ndarray:
-    """The iterations that are drawn: every one at first, then fewer."""
-    return np.unique(np.round(np.concatenate([np.arange(min(steps, 30) + 1), np.geomspace(1, steps, 80)])).astype(int))
-
-
 def draw() -> Figure:
-    bandit = mdps.zoo.load("arms([1, 9/10, 1/10])")
-    figure, axes = small_multiples(list(METHODS), columns=4, size=(2.9, 2.8))
-    for name, (method, steps) in METHODS.items():
-        runs = {label: pgtheory.run(bandit, method, steps, record=marks(steps), initial=np.array(start)) for label, start in STARTS.items()}
-        remembers = isinstance(method, pgtheory.Munchausen)  # its action values start at 0, so that its first step stays
-        plot_simplex(bandit, runs, axes[name], field=None if remembers else method, spacing=11)
-    one_legend(figure, list(axes.values()))
-    return figure
+    return methods_on_simplex(mdps.zoo.load("arms([1, 9/10, 1/10])"), METHODS, STARTS)

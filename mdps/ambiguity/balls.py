@@ -195,7 +195,7 @@ class _OnSupport(Ball):
         super().__post_init__()
         if self.support != "nominal":
             raise ModelError(
-                f"{type(self).__name__} with support={self.support!r}: a state of nominal probability 0 is infinitely far away, so it stays unreachable; "
+                f"{type(self).__name__} with support={self.support!r}: a state of nominal probability 0 is infinitely far and stays unreachable; "
                 "write support='nominal', or use L1, Contamination or Wasserstein to let mass move there"
             )
 

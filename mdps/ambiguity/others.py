@@ -1,12 +1,12 @@
 """Sets that are no balls of kernels: intervals, finite sets, a price on divergence, and sets of rewards.
 
-    Intervals     low <= q <= high entry by entry
-    FiniteSet     a list of kernels; "sa": every pair picks its row from the list, "s": every state picks its block (or mixes blocks: the convex
-                  hull), "none": one kernel for the whole model, the set that is no product of anything and NP-hard to plan against
-    KLPenalty     nature may choose any q << p but pays KL(q || p) / beta: min_q q.v + KL(q || p) / beta = -log E_p exp(-beta v) / beta, the
-                  entropic risk measure (soft-robust)
-    RewardBox     r - radius <= rewards <= r + radius, each pair on its own
-    RewardBall    the rewards of a state within a Euclidean ball ("s"), which costs a policy radius |pi(.|s)|_2
+Intervals     low <= q <= high entry by entry
+FiniteSet     a list of kernels; "sa": every pair picks its row from the list, "s": every state picks its block (or mixes blocks: the convex
+              hull), "none": one kernel for the whole model, the set that is no product of anything and NP-hard to plan against
+KLPenalty     nature may choose any q << p but pays KL(q || p) / beta: min_q q.v + KL(q || p) / beta = -log E_p exp(-beta v) / beta, the
+              entropic risk measure (soft-robust)
+RewardBox     r - radius <= rewards <= r + radius, each pair on its own
+RewardBall    the rewards of a state within a Euclidean ball ("s"), which costs a policy radius |pi(.|s)|_2
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Robust decisions with their optima in closed form: `robust_cases()` holds R1 to R21, `robust_case("R7")` one of them.
 
 Each case is a `RobustMDP` with the exact optimal values of the states that matter, and an optimal policy where it is unique and worth knowing.  Cases
-about one worst case (a ball, a row p, next values v) are models of one step: the first state pays nothing and leads to absorbing states that pay v_i a
-step, so that at discount 1/2 the first state is worth exactly min q . v.  Some radii are irrational; the model then carries the float next to it, and
-`radius` returns the number itself as a ball (`flint.arb`).
+about one worst case (a ball, a row p, next values v) are models of one step: the first state pays nothing and leads to absorbing states that pay v_i
+a step, so that at discount 1/2 the first state is worth exactly min q . v.  Some radii are irrational; the model then carries the float next to it,
+and `radius` returns the number itself as a ball (`flint.arb`).
 
 `robust_river_swim` and `robust_machine_replacement` are the classics with L1 balls, rewards paid on arrival as in the craam2 library.
 """
@@ -212,7 +212,8 @@ def _one_step_cases() -> list[RobustCase]:
         ),
         RobustCase(
             "R9", "Linf ball around the uniform law on 0, 1, 2, 3",
-            one_step(["1/4"] * 4, [0, 1, 2, 3], lambda r: Linf(r, support="nominal"), "1/8"), {0: Fraction(1)}, source="Derman, Geist and Mannor 2021",
+            one_step(["1/4"] * 4, [0, 1, 2, 3], lambda r: Linf(r, support="nominal"), "1/8"), {0: Fraction(1)},
+            source="Derman, Geist and Mannor 2021",
         ),
         RobustCase("R10", "chi2 ball around a fair coin", one_step(fair, [0, 1], Chi2, "1/4"), {0: Fraction(1, 4)}, source="Iyengar 2005"),
         RobustCase(

@@ -1,8 +1,8 @@
 """Methods whose plain step takes a whole batch at once: steps with inner loops, root finding or a user's functions.
 
-A method with a compiled loop runs on that; one without (a user's drift, say) on its plain step, which takes arrays with leading dimensions: parameters
-(..., S, A), transitions (..., S, A, S'), start (..., S), and discount and settings as numbers or as (..., 1, 1).  One model without leading dimensions
-is the same code."""
+A method with a compiled loop runs on that; one without (a user's drift, say) on its plain step, which takes arrays with leading dimensions:
+parameters (..., S, A), transitions (..., S, A, S'), start (..., S), and discount and settings as numbers or as (..., 1, 1).  One model without
+leading dimensions is the same code."""
 
 from __future__ import annotations
 

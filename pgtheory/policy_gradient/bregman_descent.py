@@ -5,8 +5,8 @@
     BregmanDescent      phi''(p) = p^(q - 2): q = 1 is KL, q = 2 half the squared distance, 0 < q < 1 or q > 1 Tsallis entropies, q = 0 log barrier
     PotentialDescent    a potential of one's own, by its slope phi' and the inverse of that slope
 
-For q > 1 an action may reach probability 0 exactly and come back; for q <= 1 it never reaches 0, and a 0 at the start stays.  The maximiser is the root
-of one equation a state: bisection in the plain step (`potentials`), Newton's iteration in the compiled one (`rows`); closed for q = 1 and 2.
+For q > 1 an action may reach probability 0 exactly and come back; for q <= 1 it never reaches 0, and a 0 at the start stays.  The maximiser is the
+root of one equation a state: bisection in the plain step (`potentials`), Newton's iteration in the compiled one (`rows`); closed for q = 1 and 2.
 Lan (2023); Xiao (2022), who states the rates for every Bregman divergence.
 """
 

@@ -37,6 +37,10 @@ FEW_BITS = 2000
 """Up to this many a step in balls costs less than an evaluation of the Lipschitz constant."""
 
 
+class NotEnclosed(Undecided):
+    """A run whose radius outgrows the accuracy at every precision that is tried."""
+
+
 def certified_run(
     method: Method,
     mdp: MDP,
@@ -47,6 +51,7 @@ def certified_run(
     bits: int | None = None,
     accuracy: Any = fmpq(1, 2**40),
     on_progress: Callable[[int, int, int], None] | None = None,
+    most_bits: int | None = None,
 ) -> list[Array]:
     """Enclosures of the parameters of `method` at the iterations `times`.
 
@@ -59,8 +64,9 @@ def certified_run(
     bits         first precision to try; by default from the Lipschitz constant
     accuracy     the largest radius that will do, at every one of `times`
     on_progress  called with (iteration, last iteration, bits) now and then
+    most_bits    precision at which to give up: a million bits if left out
     returns      object arrays (S, A) of `flint.arb`, one for each of `times`
-    raises       Undecided: not reached with a million bits.  Main thread only (the precision of balls is global).
+    raises       NotEnclosed: not reached with so many bits.  Main thread only (the precision of balls is global).
     """
     model = mdp.exact
     check_rectangular(model)
@@ -81,13 +87,14 @@ def certified_run(
         return _exact_run(method, problem, chosen, initial, when)
     if bits is None:
         bits = 64 + max(0, math.ceil(-_log2(accuracy))) + (bound.bits if bound is not None else 8 * min(when[-1], 100))
+    most = MOST_BITS if most_bits is None else most_bits
     while True:
         reached, out = _attempt(bound, method, problem, chosen, initial, when, bits, accuracy, on_progress)
         if out is not None:
             return out
-        if bits >= MOST_BITS:
-            raise Undecided(f"{method.name}: after {reached:,} of {when[-1]:,} steps the radius passes {accuracy} even at {bits:,} bits")
-        bits = _more_bits(bits, reached, when[-1])
+        if bits >= most:
+            raise NotEnclosed(f"{method.name}: after {reached:,} of {when[-1]:,} steps the radius passes {accuracy} even at {bits:,} bits")
+        bits = min(_more_bits(bits, reached, when[-1]), most)
 
 
 def has_lipschitz(method: Method, mdp: MDP, initial: Any, settings: Sequence[Any]) -> bool:

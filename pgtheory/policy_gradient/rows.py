@@ -7,13 +7,13 @@ Both families of `potentials` lead to one equation for a level y,
     Bregman, order q      w = 1,   d = (q - 1) g,                    e = 1 / (q - 1),     y = z^(q - 1),    p_a = [y - d_a]_+^e
     Tsallis, order q      w = mu,  d = (q - 1)(max Q - Q)/(tau q),   e = 1 / (q - 1),                       p_a = mu_a [y - d_a]_+^e
 
-with g_a >= 0 the distance of phi'(pi_a) + eta Q_a from the largest.  F = f^(1/e) is a norm of the vector [y - d]_+ and so nearly a straight line in y:
-convex for e >= 1, concave for e < 0.  Newton's iteration on F = 1,
+with g_a >= 0 the distance of phi'(pi_a) + eta Q_a from the largest.  F = f^(1/e) is a norm of the vector [y - d]_+ and so nearly a straight line in
+y: convex for e >= 1, concave for e < 0.  Newton's iteration on F = 1,
 
     y <- y - (1 - f^(-1/e)) e f / f',
 
-takes a handful of steps where bisection takes 64; a bracket guards it for 0 < e < 1, where f has kinks of infinite slope.  It ends when y moves by less
-than a rounding, and the row is divided by its sum, as in the plain form.
+takes a handful of steps where bisection takes 64; a bracket guards it for 0 < e < 1, where f has kinks of infinite slope.  It ends when y moves by
+less than a rounding, and the row is divided by its sum, as in the plain form.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ nested                      Markov (nested) risk: evaluation, optimal control, w
 returns, static_cvar        exact laws of the return; static CVaR by augmented state, and where its decomposition fails
 entropic_control            entropic risk of the whole return with its schedule of levels; EVaR
 ecrm                        expected conditional risk measures, as an ordinary problem on augmented states
-distributional              categorical and quantile evaluation, second moments, plug-in bias
+distributional, plug_in     categorical and quantile evaluation, second moments; bias of the empirical law
 gradient, methods           policy gradients of risk measures on enumerated trajectories; methods
+pictures                    the risk profile of a return
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ in balls, from the two ends are the bounds.
 
 one recursion for each b, all of them in one batch.  On a cell [b, c] the objective is bounded in two ways: V^x <= V^b, and with m below every return
 x (V^x - m) <= c (V^c - m), because x -> -log E exp(-x (G - m)) rises.  So at x it is at most
-min(V^b + log(a) / x, m + (c (V^c - m) + log(a)) / x), which is largest at x = c (V^c - m) / (V^b - m) or at an end.  Cells whose bound is below the
+min(V^b + log(a) / x, m + (c (V^c - m) + log(a)) / x), which is largest at x = c (V^c - m) / (V^b - m), or at c.  Cells whose bound is below the
 best value found are dropped, the others halved, until the bound is within the tolerance.
 
 Sources: Howard and Matheson (1972); Hau, Petrik and Ghavamzadeh (2023); Ahmadi-Javid (2012).
@@ -308,8 +308,8 @@ class _Family:
             excess = np.where(np.isinf(highs), np.inf, highs * (at_high - self.least))
             cross = np.clip(np.where(np.isinf(highs), highs, excess / (at_low - self.least)), lows, highs)
             first = at_low + weight / np.where(np.isnan(cross), highs, cross)
-            second = self.least + np.maximum((excess + weight) / lows, (excess + weight) / highs)
-        return np.minimum(first, np.where(np.isnan(second), np.inf, second))
+            last = self.least + (excess + weight) / highs  # where excess + weight < 0 the second bound rises to the end of the cell
+        return np.where(excess + weight >= 0, first, np.maximum(first, last))
 
     def _start(self, values: Array, betas: Array) -> Array:
         """(2, B): the risk of the random first state, with the rounding."""

@@ -18,6 +18,7 @@ Levels: CVaR(0) and EVaR(0) are the worst possible outcome, CVaR(1) and EVaR(1) 
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Measure:
+class Measure(abc.ABC):
     """Base of the risk measures."""
 
     name: ClassVar[str]
@@ -45,9 +46,9 @@ class Measure:
     rational: ClassVar[bool] = True
     """Whether values of rational laws are rational (and computed exactly)."""
 
+    @abc.abstractmethod
     def worst(self, probabilities: Any, rewards: Any) -> tuple[Array, Array]:
         """(values (...,), laws q (..., n)): rho(X) and the law at which E_q X + penalty is least; probabilities and rewards (..., n)."""
-        raise NotImplementedError
 
     def value(self, probabilities: Any, rewards: Any) -> Array:
         """(...,) rho(X) of each law; probabilities and rewards (..., n)."""
@@ -57,9 +58,9 @@ class Measure:
         """(...,) the risk of a cost: -rho(-C), large outcomes are bad."""
         return -self.value(probabilities, -np.asarray(costs))
 
+    @abc.abstractmethod
     def penalty(self, law: Any, probabilities: Any) -> Array:
         """(...,) 0 where `law` is in the dual set of `probabilities`, inf where it is not (Entropic: KL / beta).  float64, within rounding."""
-        raise NotImplementedError
 
     def scaled(self, factor: Any) -> Measure:
         """The measure m with rho(factor X) = factor m(X): itself if coherent, Entropic(factor beta) for the entropic one."""
@@ -259,6 +260,8 @@ class Entropic(Measure):
         return distance / b if b > 0 else _indicator(distance <= ROW_TOLERANCE)
 
     def scaled(self, factor: Any) -> Entropic:
+        if isinstance(factor, float):  # a power of a discount in floats is no simple fraction
+            return Entropic(float(_number(self.beta, np.zeros(1))) * factor)
         return Entropic(self.beta * _number(factor, np.asarray(self.beta)))
 
     @property

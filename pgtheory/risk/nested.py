@@ -33,8 +33,9 @@ from flint import arb
 from mdps.errors import ModelError
 from mdps.finite_horizon import FiniteHorizon
 from mdps.model import MDP
+from mdps.rational import exact_rows, meant_array, simplest, to_float
 from pgtheory.arithmetic import balls, exactly, kind, maximum, midpoint, minimum, mix, policy_values, policy_values_and_visits, precision
-from pgtheory.exact.evaluation import check_policy, spread
+from pgtheory.exact.evaluation import check_policy
 from pgtheory.exact.linear import solve_resolvent
 from pgtheory.kernels import rounding_of_values
 from pgtheory.risk.measures import Measure, parse
@@ -172,9 +173,9 @@ def solve_nested(mdp: MDP, measure: Measure | str, tol: float = 1e-8, *, policy:
     measure, rows = parse(measure), _Rows(mdp, "float")
     if not tol > 0:
         raise ModelError(f"tol is {tol}; it must be a positive number (solve_nested_exactly has rationals)")
-    given = None if policy is None else check_policy(mdp, policy).astype(np.float64)[mdp.action_mask]
+    given = None if policy is None else to_float(_exact_policy(mdp, policy))
     values, actions, kernel, rounds = _optimise(rows, measure, given)
-    lower, upper = nested_bounds(mdp, measure, values, given)
+    lower, upper = nested_bounds(mdp, measure, values, policy)
     width = float(np.max(np.maximum(upper - values, values - lower)))
     found = RiskSolution(
         values, lower, upper, actions, kernel, rows.successors, rows.probabilities, measure, rounds, "tolerance" if width <= tol else "rounding", mdp
@@ -196,7 +197,7 @@ def solve_nested_exactly(mdp: MDP, measure: Measure | str, *, policy: Any = None
     rows = _Rows(mdp, "rational")
     given = None
     if policy is not None:
-        given = exactly(check_policy(mdp, policy))[mdp.action_mask]
+        given = _exact_policy(mdp, policy)
     begin = None if policy is not None else _optimise(_Rows(mdp, "float"), measure, None)[1]
     values, actions, kernel, rounds = _optimise(rows, measure, given, begin)
     if (rows.operator(measure, values, given) != values).any():
@@ -204,15 +205,21 @@ def solve_nested_exactly(mdp: MDP, measure: Measure | str, *, policy: Any = None
     return RiskSolution(values, values, values, actions, kernel, rows.successors, rows.probabilities, measure, rounds, "optimal", mdp)
 
 
-def nested_bounds(mdp: MDP, measure: Measure | str, values: Any, weights: Any = None) -> tuple[Array, Array]:
-    """(lower, upper) (S,) floats: proved bounds of V* of `mdp.exact` (of a policy, with its pair weights) from any float vector `values`."""
+def _exact_policy(mdp: MDP, policy: Any) -> Array:
+    """(pairs,) rational weights whose sum is exactly 1 in every state: floats are read as `mdps.rational.exact_rows` does."""
+    table = check_policy(mdp, policy)
+    return (exact_rows(table) if table.dtype != object else exactly(table))[mdp.action_mask]
+
+
+def nested_bounds(mdp: MDP, measure: Measure | str, values: Any, policy: Any = None) -> tuple[Array, Array]:
+    """(lower, upper) (S,) floats: proved bounds of V* of `mdp.exact` (of V^pi for a policy (S, A)) from any float vector `values`."""
     measure = parse(measure)
     numbers = "rational" if measure.rational else "ball"
     with precision(BITS):
         rows = _Rows(mdp, numbers)
         convert = exactly if numbers == "rational" else balls
         v = convert(np.asarray(values, dtype=np.float64))
-        after = rows.operator(measure, v, None if weights is None else convert(np.asarray(weights)))
+        after = rows.operator(measure, v, None if policy is None else convert(_exact_policy(mdp, policy)))
         gamma = rows.discount
         change = after - v
         low, high = minimum(change), maximum(change)
@@ -253,7 +260,7 @@ class _Rows:
     def __init__(self, mdp: MDP, numbers: str) -> None:
         if not isinstance(mdp, MDP):
             raise ModelError(f"nested risk takes an mdps.MDP; this is a {type(mdp).__name__}")
-        model = mdp.float if numbers == "float" else mdp.exact
+        model = mdp.float if numbers == "float" or not mdp.given_exactly else mdp.exact
         self.mdp, self.first = mdp, mdp.first_pair
         choices = model.choices
         if isinstance(choices, np.ndarray):
@@ -264,14 +271,16 @@ class _Rows:
             place, data = [choices.indices[a:b] for a, b in spans], [choices.data[a:b] for a, b in spans]
         width = max(k.size for k in place)
         self.successors = np.zeros((len(place), width), dtype=np.int64)
-        p = np.zeros((len(place), width)) if numbers == "float" else exactly(np.zeros((len(place), width)))
+        p = np.zeros((len(place), width)) if not model.is_exact else exactly(np.zeros((len(place), width)))
         for row, (k, values) in enumerate(zip(place, data, strict=True)):
             self.successors[row, : k.size] = k
             p[row, : k.size] = values
-        paid: Array = model.pair_rewards
-        self.rewards = balls(paid) if numbers == "ball" else paid
-        self.discount: Any = arb(model.discount) if numbers == "ball" else model.discount
-        self.probabilities = balls(p) if numbers == "ball" else p
+        rewards, discount = model.pair_rewards, model.discount
+        if numbers != "float" and not model.is_exact:  # the numbers of `mdp.exact`, without its zeros
+            p, rewards, discount = exact_rows(p), meant_array(rewards), simplest(float(discount))
+        ball = numbers == "ball"
+        self.probabilities, self.rewards = (balls(part) if ball else part for part in (p, rewards))
+        self.discount: Any = arb(discount) if ball else discount
 
     def action_values(self, measure: Measure, values: Array) -> tuple[Array, Array, Array]:
         """(Q (pairs,), worst laws (pairs, k), penalty (pairs,))."""
@@ -310,7 +319,7 @@ def _optimise(rows: _Rows, measure: Measure, weights: Array | None, begin: Any =
     """(values, actions or None, worst kernel, solves): Howard's policy iteration around Newton's method; floats or rationals."""
     exact = rows.rewards.dtype == object
     first, counts = rows.first[:-1], np.diff(rows.first)
-    largest = float(max(abs(x) for x in rows.rewards.tolist())) if rows.rewards.size else 0.0
+    largest = float(np.max(np.abs(rows.rewards))) if not exact else 0.0
     slack = 0 if exact else 8 * rounding_of_values(counts.size, float(rows.discount), max(largest, 1e-300))
     actions = None
     kernel, penalty = rows.probabilities, rows.rewards * 0
@@ -368,8 +377,3 @@ def _outward(values: Array, side: int) -> Array:
         exact = ratio[0] * int(x.q) == int(x.p) * ratio[1]
         out.append(nearest if exact else math.nextafter(nearest, side * math.inf))
     return np.array(out)
-
-
-def as_table(mdp: MDP, per_pair: Array) -> Array:
-    """(pairs,) as (S, A), 0 where a state does not have the action."""
-    return spread(mdp, per_pair)

@@ -112,7 +112,7 @@ def discounted_risk(mdp: MDP, policy: Any, measure: Measure | str, horizon: int,
     law, low, high = discounted_return_law(mdp, policy, horizon, start)
     value = law.risk(measure)
     if isinstance(value, float):
-        rounding = 64 * np.finfo(float).eps * float(np.max(np.abs(to_float(law.outcomes))))
+        rounding = 8 * (law.outcomes.size + 8) * np.finfo(float).eps * float(np.max(np.abs(to_float(law.outcomes))))
         return value + _float(low) - rounding, value + _float(high) + rounding
     return value + low, value + high
 

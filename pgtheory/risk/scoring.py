@@ -14,6 +14,7 @@ Array code over leading batch dimensions: float64, rationals (not the entropic o
 
 from __future__ import annotations
 
+import abc
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,18 +29,18 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Scoring:
+class Scoring(abc.ABC):
     """Base: `score(x, v)`, convex in v, and `best(p, x)`, a minimiser of E f(X, v)."""
 
     name: ClassVar[str]
 
+    @abc.abstractmethod
     def score(self, costs: Any, v: Any) -> Array:
         """f(x, v), entry by entry: costs (..., n), v (...) or (..., 1) as numpy broadcasts them."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def best(self, probabilities: Any, costs: Any) -> Array:
         """(...,) a v that minimises E f(X, v)."""
-        raise NotImplementedError
 
     def expected(self, probabilities: Any, costs: Any, v: Any) -> Array:
         """(...,) E f(X, v) for v (...,)."""

@@ -9,7 +9,7 @@ _HOME = {
     **dict.fromkeys(
         (
             *("worst_contamination", "worst_finite", "worst_intervals", "worst_l1", "worst_linf", "worst_tv", "worst_wasserstein"),
-            *("entropic", "worst_chi2", "worst_kl", "worst_l2", "worst_case"),
+            *("entropic", "worst_chi2", "worst_kl", "worst_l2", "worst_rows"),
         ),
         "worst_case",
     ),

@@ -3,13 +3,14 @@
     worst_block    for a given policy of the state:      min over q of sum_a pi_a q_a . v
     best_block     for the best one:        u = max over pi of min over q of sum_a pi_a (r_a + gamma q_a . v)
 
-**Best policy without a program** (Ho, Petrik and Wiesemann 2018, 2021).  Max and min may change places, and nature then lowers all actions to one level:
-u is the least level with sum_a cost_a(u) <= budget, where cost_a(u) is the least D with r_a + gamma q_a . v <= u.  The costs are convex and fall in u, so
-Newton steps from the left climb to it, and end after finitely many where the costs are piecewise linear: exactly, in rationals.  The policy plays
-action a in proportion to the slope of its cost at u.
+**Best policy without a program** (Ho, Petrik and Wiesemann 2018, 2021).  Max and min may change places, and nature then lowers all actions to one
+level:
+u is the least level with sum_a cost_a(u) <= budget, where cost_a(u) is the least D with r_a + gamma q_a . v <= u.  The costs are convex and fall in
+u, so Newton steps from the left climb to it, and end after finitely many where the costs are piecewise linear: exactly, in rationals.  The policy
+plays action a in proportion to the slope of its cost at u.
 
-Sets with flat sides (L1, total variation, contamination, transport) are lists of moves by falling gain per cost (`polyhedral.transport_moves`); for a given
-policy the worst case is one fractional knapsack over all moves, weighted with pi_a.
+Sets with flat sides (L1, total variation, contamination, transport) are lists of moves by falling gain per cost (`polyhedral.transport_moves`); for
+a given policy the worst case is one fractional knapsack over all moves, weighted with pi_a.
 
 Sets with curved sides (KL, chi2, L2) have one tilt each, q(theta) = argmin q . v + D(q, p) / theta, with D the square for L2.  A policy makes theta_a
 proportional to pi_a; a level u fixes every theta_a.  What comes out is bracketed: below by the dual at that multiplier, above by a q inside the set.
@@ -108,7 +109,8 @@ def _in_order(queue: list[tuple[Any, int, int]]) -> list[tuple[Any, int, int]]:
 
 
 def best_block(ambiguity: Any, p: Array, v: Array, rewards: Array, discount: Any, budget: Any) -> tuple[Any, Any, Array, Array]:
-    """(lower, upper, policy, q): bounds on max over pi of min over q of sum_a pi_a (r_a + gamma q_a . v), a best policy (A,) and a worst block (A, n).
+    """(lower, upper, policy, q): bounds on max over pi of min over q of sum_a pi_a (r_a + gamma q_a . v), a best policy (A,) and a worst block (A,
+    n).
 
     Rationals with a set with flat sides: lower = upper, exact.
     """
@@ -151,14 +153,15 @@ def _lowered(top: Any, paid: list[tuple[Any, Any]], budget: Any) -> Any:
 
 def _cost_of(top: Any, paid: list[tuple[Any, Any]], level: Any) -> tuple[Any, Any]:
     """(least cost of lowering the action to the level, -d cost / d level)."""
-    total, need = top * 0, top - level
+    total, need, slope = top * 0, top - level, top * 0
     for cost, gain in paid:
         if need <= 0:
-            break
+            return total, top * 0
+        slope = cost / gain
         if gain >= need:
-            return total + cost * need / gain, cost / gain
+            return total + cost * need / gain, slope
         total, need = total + cost, need - gain
-    return total, top * 0
+    return total, slope if need > 0 else top * 0  # what rounding leaves of the need costs as much as the last move
 
 
 def _spent(moves: list[Move], cost: Any) -> list[Any]:
@@ -315,7 +318,9 @@ def best_curved(ambiguity: Any, p: Array, v: Array, rewards: Array, discount: fl
     upper = (rewards + discount * (q * v).sum(axis=-1)).max(axis=-1)
     total = theta.sum(axis=-1, keepdims=True)
     mixed = theta / np.where(total > 0, total, 1.0)
-    single = np.where(held, base.argmax(axis=-1), tops.argmax(axis=-1))  # the action that holds the level alone, or with nothing to spend the best one
+    single = np.where(
+        held, base.argmax(axis=-1), tops.argmax(axis=-1)
+    )  # the action that holds the level alone, or with nothing to spend the best one
     policy = np.where((total > 0) & ~held[:, None], mixed, np.eye(p.shape[1])[single])
     worst, _ = worst_curved(ambiguity, p, v, policy, budget)
     return (policy * rewards).sum(axis=-1) + discount * worst, upper, policy, q

@@ -75,7 +75,10 @@ def _check_members(robust: RobustMDP, ambiguity: Any, s: int, actions: list[int]
         if ambiguity.rectangular == "sa":
             _require(all(any((row == q[a]).all() for row in listed[:, a]) for a in actions), f"a row of {place} is not in the list")
         else:
-            _require(_in_hull(listed[:, actions].reshape(len(listed), -1), q[actions].reshape(-1)), f"the block of {place} is no mixture of the listed ones")
+            _require(
+                _in_hull(listed[:, actions].reshape(len(listed), -1), q[actions].reshape(-1)),
+                f"the block of {place} is no mixture of the listed ones",
+            )
     else:
         radii = ambiguity.radii(robust.nominal, exact=True)
         spent = [_distance(ambiguity, p[a], q[a]) for a in actions]
@@ -140,7 +143,8 @@ def transport_cost(p: list[Any], q: list[Any], cost: list[list[Any]]) -> Any:
 
 
 def _in_hull(points: Array, point: Array) -> bool:
-    """Whether a rational point is a convex combination of rational points: the floats' combination names the ones used, a linear system weighs them."""
+    """Whether a rational point is a convex combination of rational points: the floats' combination names the ones used, a linear system weighs
+    them."""
     from flint import fmpq_mat
     from scipy.optimize import nnls
 
@@ -179,7 +183,9 @@ def _dual(robust: RobustMDP, ambiguity: Any, s: int, actions: list[int], p: Arra
 def _common_budget(ambiguity: Any, rows: list[list[Any]], policy: list[Any], v: list[Any], budget: Any) -> Any:
     places = [[j for j in range(len(v)) if ambiguity.support == "all" or row[j] != 0] for row in rows]
     if ambiguity.name == "contamination":
-        gains = [w * (sum(x * y for x, y in zip(row, v, strict=True)) - min(v[j] for j in own)) for row, w, own in zip(rows, policy, places, strict=True)]
+        gains = [
+            w * (sum(x * y for x, y in zip(row, v, strict=True)) - min(v[j] for j in own)) for row, w, own in zip(rows, policy, places, strict=True)
+        ]
         base = sum(w * sum(x * y for x, y in zip(row, v, strict=True)) for row, w in zip(rows, policy, strict=True))
         return max(base - rate * budget + sum(min(rate - g, g * 0) for g in gains) for rate in [budget * 0, *gains])
     if ambiguity.name == "wasserstein":

@@ -8,11 +8,11 @@ The kernel is kept from one outer step to the next.  That it is eps-worst is not
 
     0 <= V^{pi,P} - V_rob^pi <= max_s (V^{pi,P} - T^pi V^{pi,P})(s) / (1 - gamma)
 
-because T^pi is a monotone gamma-contraction with fixed point V_rob^pi.  Where the policy hardly comes nature's gradient is small, and the inner loop slow;
-after `inner_steps` steps the rows that are still not good enough are answered exactly.  Rate: drpg-outer-rate, with the sum of the tolerances.
+because T^pi is a monotone gamma-contraction with fixed point V_rob^pi.  Where the policy hardly comes nature's gradient is small, and the inner loop
+slow; after `inner_steps` steps the rows that are still not good enough are answered exactly.  Rate: drpg-outer-rate, with the sum of the tolerances.
 
-`DRPG` has L1 balls around the rows.  `TiltedDRPG` has kernels with a few parameters (`nature.tilted_kernel`), a set that is no product: nature's gradient
-is then only known to come to rest, the inner loop ends when the value no longer moves, and no bound is claimed.
+`DRPG` has L1 balls around the rows.  `TiltedDRPG` has kernels with a few parameters (`nature.tilted_kernel`), a set that is no product: nature's
+gradient is then only known to come to rest, the inner loop ends when the value no longer moves, and no bound is claimed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pgtheory import arithmetic
 from pgtheory.policies import direct
 from pgtheory.policy_gradient.method import NoEnclosure, Setting, check_rectangular, resolved, whole_number
 from pgtheory.robust.gradient import RobustMethod
-from pgtheory.robust.nature import discount_beside, kernel_gradient, project_l1, tilted_kernel, tilted_kernel_gradient, worst_kernel
+from pgtheory.robust.nature import kernel_gradient, project_l1, tilted_kernel, tilted_kernel_gradient, worst_kernel
 
 Array = np.ndarray
 
@@ -110,23 +110,28 @@ class DRPG(RobustMethod):
         eps: Any,
         most: int,
     ) -> Array:
-        """Kernels that are eps-worst for the policy, in every state."""
-        answer = self.answer(radius, rewards)
-        step = discount_beside(step)
-        for _ in range(most):
-            values = arithmetic.policy_values(policy, kernels, rewards, discount)
-            open_ = excess(policy, kernels, nominal, values, discount, answer) > eps
-            if not open_.any():
-                return kernels
-            slopes = kernel_gradient(policy, kernels, rewards, discount, start)
-            moved = project_l1(kernels - step * slopes, nominal, radius)
-            kernels = np.where(np.asarray(open_)[..., None, None, None], moved, kernels)
-        values = arithmetic.policy_values(policy, kernels, rewards, discount)
-        open_ = excess(policy, kernels, nominal, values, discount, answer) > eps
-        if open_.any():
-            exact = worst_kernel(policy, nominal, rewards, discount, answer)[1]
-            kernels = np.where(np.asarray(open_)[..., None, None, None], exact, kernels)
-        return kernels
+        """Kernels that are eps-worst for the policy, in every state; models of a batch that are done wait for the others."""
+        batch = policy.shape[:-2]
+        parts = [np.broadcast_to(x, (*batch, *np.shape(x)[-k:])) for x, k in ((policy, 2), (nominal, 3), (rewards, 2), (start, 1), (radius, 2))]
+        numbers = [np.broadcast_to(x, (*batch, 1, 1)) for x in (discount, step)]
+        policy, nominal, rewards, start, radius, discount, step = (x.reshape(-1, *x.shape[len(batch) :]) for x in (*parts, *numbers))
+        eps, kernels = np.broadcast_to(eps, batch).reshape(-1), kernels.reshape(-1, *kernels.shape[len(batch) :]).copy()
+        waiting = np.arange(len(kernels))
+        for k in range(most + 1):
+            pi, rows, P, r, gamma = policy[waiting], kernels[waiting], nominal[waiting], rewards[waiting], discount[waiting]
+            answer = self.answer(radius[waiting], r)
+            values = arithmetic.policy_values(pi, rows, r, gamma)
+            open_ = excess(pi, rows, P, values, gamma, answer) > eps[waiting]
+            waiting = waiting[open_]
+            if not waiting.size:
+                break
+            pi, rows, P, r, gamma = (x[open_] for x in (pi, rows, P, r, gamma))
+            if k == most:
+                kernels[waiting] = worst_kernel(pi, P, r, gamma, self.answer(radius[waiting], r))[1]
+                break
+            slopes = kernel_gradient(pi, rows, r, gamma, start[waiting])
+            kernels[waiting] = project_l1(rows - step[waiting][..., None] * slopes, P, radius[waiting])
+        return kernels.reshape(*batch, *kernels.shape[1:])
 
 
 def _actions(params: Array) -> int:

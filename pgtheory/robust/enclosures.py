@@ -109,7 +109,8 @@ def _kl(p: list[arb], v: list[arb], radius: arb) -> arb:
         return centre + _between(least, expectation)
     floats, heights = _floats(p), _floats(y)
     _, q = worst_kl(floats, heights, float(radius.mid()))
-    lowest, top = int(heights.argmin()), int(np.where(q > 0, heights, -1).argmax())
+    lowest = int(heights.argmin())
+    top = int(np.where(heights > heights[lowest], q, -1.0).argmax())  # two states with mass: their ratio shows the tilt to many digits
     gap = heights[top] - heights[lowest]
     known = bool(gap > 0 and q[top] > 0 and q[lowest] > 0)
     theta = arb(np.log(q[lowest] * floats[top] / (floats[lowest] * q[top])) / gap) if known else arb(0)

@@ -1,8 +1,9 @@
 """What a policy is worth against the worst model of the set: V = min over P of V^{pi,P}, the fixed point of T^pi.
 
 For a given policy nature faces an ordinary MDP whose actions are the rows of the set.  **Nature's policy iteration**: take the kernel that is worst
-for the present V, solve V = r_pi + gamma P_pi V, repeat.  V falls, and stands still exactly at the worst case: for sets with flat sides after finitely
-many rounds (exactly, in rationals), for the others quadratically.  One application of T^pi then proves bounds, rounding included (`operator`):
+for the present V, solve V = r_pi + gamma P_pi V, repeat.  V falls, and stands still exactly at the worst case: for sets with flat sides after
+finitely many rounds (exactly, in rationals), for the others quadratically.  One application of T^pi then proves bounds, rounding included
+(`operator`):
 
     T^pi V + gamma / (1 - gamma) min (T^pi V - V)  <=  V_rob^pi  <=  T^pi V + gamma / (1 - gamma) max (T^pi V - V)
 
@@ -82,7 +83,7 @@ def settle(operator: Operator, weights: Array, start: Array | None = None) -> tu
         else:
             residual = float(np.abs(answer.below - following).max())
             noise = operator.epsilon(following)
-            if residual <= noise or residual >= smallest / 2 and rounds > 3:
+            if residual <= noise or (residual >= smallest / 2 and rounds > 3):
                 return following, answer, rounds
             smallest = min(smallest, residual)
         values, step = following, answer

@@ -2,15 +2,16 @@
 
     J(pi) = min over P in U of V^{pi,P}(mu),      dJ/dpi(a|s) = d(s) Q(s, a) at P = P_pi,      d = (I - gamma P_pi^T)^-1 mu
 
-by Danskin's theorem, where the worst kernel is unique; elsewhere it is a supergradient, and J, a minimum of smooth functions, is weakly concave.  Visits
-and action values both belong to the worst kernel: visits of the nominal one give another direction (Wang, Ho, Petrik 2023; docs/theory/robust_gradient.md).
+by Danskin's theorem, where the worst kernel is unique; elsewhere it is a supergradient, and J, a minimum of smooth functions, is weakly concave.
+Visits and action values both belong to the worst kernel: visits of the nominal one give another direction (Wang, Ho, Petrik 2023;
+docs/theory/robust_gradient.md).
 
     RobustPG           pi_+ = project(pi + eta d Q)                            rate: drpg-outer-rate
     RobustSoftmaxPG    theta_+ = theta + eta d pi (Q - V)
 
-The methods take the model as the nominal one and hold the set: its name, its radius (a number, an (S, A) array, or a function of the model) and whether
-every row has a radius of its own ("sa") or the rows of a state share one ("s").  `objective_values` says what policies are worth in the worst case.
-"""
+The methods take the model as the nominal one and hold the set: its name, its radius (a number, an (S, A) array, or a function of the model) and
+whether every row has a radius of its own ("sa") or the rows of a state share one ("s").  `objective_values` says what policies are worth in the
+worst case."""
 
 from __future__ import annotations
 
@@ -64,15 +65,14 @@ class RobustMethod(Batched):
         ball_answer(self.ambiguity, 0, self.rectangular)
 
     @classmethod
-    def in_set(cls, ambiguity: Any, *settings: Any, **more: Any) -> Any:
+    def in_set(cls, ambiguity: Any, step_size: Setting, **more: Any) -> Any:
         """The method against a ball of `mdps.ambiguity`: `RobustPG.in_set(L1(0.2), 0.1)`; raises ModelError where it is another kind of set."""
         plain = (
             getattr(ambiguity, "name", "") in SETS and ambiguity.support == type(ambiguity)(0).support and getattr(ambiguity, "weights", None) is None
         )
         if not plain:
             raise ModelError(f"{ambiguity!r} is no plain ball; the gradient methods take {', '.join(SETS)} around the rows, with their own support")
-        step, *rest = settings
-        return cls(step, ambiguity.radius, *rest, ambiguity=ambiguity.name, rectangular=ambiguity.rectangular, **more)
+        return cls(step_size, ambiguity.radius, ambiguity.name, ambiguity.rectangular, **more)
 
     @property
     def rational_step(self) -> bool:  # type: ignore[override]

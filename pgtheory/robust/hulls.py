@@ -2,9 +2,9 @@
 
     max over pi of min over k of sum_a pi_a (r_a + gamma P_k,a . v)
 
-The policy of a linear program proves the lower bound, nature's mixture the upper one, whatever the program's own tolerance.  In rationals: the program
-of the floats names the rows and columns that are used; equal payoffs on them are a linear system, solved exactly, and the answer is checked; where that
-fails (ties), all supports of a small game are tried.
+The policy of a linear program proves the lower bound, nature's mixture the upper one, whatever the program's own tolerance.  In rationals: the
+program of the floats names the rows and columns that are used; equal payoffs on them are a linear system, solved exactly, and the answer is checked;
+where that fails (ties), all supports of a small game are tried.
 """
 
 from __future__ import annotations

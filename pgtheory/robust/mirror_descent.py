@@ -2,11 +2,12 @@
 
     pi_{t+1}(.|s) = argmax_p  eta_t <Q_t(s, .), p> - B(p, pi_t(.|s)),      Q_t = r + gamma sigma(V_t),   V_t the worst-case values of pi_t
 
-euclidean: project(pi + eta_t Q_t);  kl: logits + eta_t (Q_t - V_t).  Steps grow geometrically, eta_t = eta_0 w^t; the factor w^t stands beside the policy.
+euclidean: project(pi + eta_t Q_t);  kl: logits + eta_t (Q_t - V_t).  Steps grow geometrically, eta_t = eta_0 w^t; the factor w^t stands beside the
+policy.
 
-With a radius for every row ("sa") the worst-case values never fall, and the largest gap obeys  gap_{t+1} <= gamma gap_t + 1 / (2 eta_t)  in the Euclidean
-geometry (robust-euclidean-pmd): what is lost against a Bellman backup is what the Euclidean distance to the greedy policy, at most sqrt 2, can hold back.
-With a shared budget ("s") nature's answer depends on the policy, Q_t is no longer what the next policy meets, and values may fall.
+With a radius for every row ("sa") the worst-case values never fall, and the largest gap obeys  gap_{t+1} <= gamma gap_t + 1 / (2 eta_t)  in the
+Euclidean geometry (robust-euclidean-pmd): what is lost against a Bellman backup is what the Euclidean distance to the greedy policy, at most sqrt 2,
+can hold back. With a shared budget ("s") nature's answer depends on the policy, Q_t is no longer what the next policy meets, and values may fall.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ Array = np.ndarray
 
 @dataclasses.dataclass(frozen=True)
 class RobustMirrorDescent(RobustMethod, Remembering):
-    """Mirror descent on the worst-case action values.  step_size multiplies Q (reward units); growth is the factor of the steps, 1 for constant ones."""
+    """Mirror descent on the worst-case action values.  step_size multiplies Q (reward units); growth is the factor of the steps, 1 for constant
+    ones."""
 
     growth: Setting = 1
     geometry: Literal["kl", "euclidean"] = "euclidean"

@@ -3,8 +3,8 @@
 Against a fixed policy nature solves a Markov decision process of its own: in state s it chooses the rows q_a of a kernel from the set U_s and pays
 sum_a pi(a|s) (r(s, a) + gamma q_a . V).  So its policy iteration finds the worst kernel: evaluate the present kernel, answer the values with the rows
 that are worst for them, and stop where no row is better.  Every round lowers the values in every state.  Where the set is a polytope and the answers
-are vertices of it (L1, total variation, contamination, ...) it ends after finitely many rounds with the exact minimum, in rationals too; elsewhere it is
-Newton's method for V = T^pi V and squares its error.
+are vertices of it (L1, total variation, contamination, ...) it ends after finitely many rounds with the exact minimum, in rationals too; elsewhere
+it is Newton's method for V = T^pi V and squares its error.
 
     answer(policy, nominal, values) -> kernels      the rows that are worst for `values`: (..., S, A), (..., S, A, S'), (..., S) -> (..., S, A, S')
 
@@ -65,7 +65,8 @@ def _rounding(rewards: Array, discount: Any, num_states: int) -> Any:
 
 
 def kernel_gradient(policy: Array, transitions: Array, rewards: Array, discount: Any, start: Array, paid: Any = None) -> Array:
-    """dV(mu)/dP, (..., S, A, S'): what a change of the kernel does to the value of `policy` under `start`, in reward units; `paid` as in `worst_kernel`."""
+    """dV(mu)/dP, (..., S, A, S'): what a change of the kernel does to the value of `policy` under `start`, in reward units; `paid` as in
+    `worst_kernel`."""
     means = rewards if paid is None else rewards + (transitions * paid).sum(axis=-1)
     values, visits = arithmetic.policy_values_and_visits(policy, transitions, means, discount, start)
     ends = discount_beside(discount) * values[..., None, None, :]
@@ -107,8 +108,8 @@ def ball_answer(name: str, radius: Any, rectangular: str = "sa", paid: Any = Non
 def shared_answer(budget: Any) -> Answer:
     """sum_a |q_a - p_a|_1 <= budget (..., S, 1) in every state.
 
-    A unit of mass that moves from s' to the least value costs 2 of the budget and the policy pi(a|s) (V(s') - min V): a fractional knapsack, solved by
-    taking from where the rate is largest until the budget is spent."""
+    A unit of mass that moves from s' to the least value costs 2 of the budget and the policy pi(a|s) (V(s') - min V).  That is a fractional knapsack:
+    take from where the rate is largest until the budget is spent."""
 
     def answer(policy: Array, nominal: Array, values: Array) -> Array:
         loss = (values - values.min(axis=-1, keepdims=True))[..., None, None, :]
@@ -211,7 +212,8 @@ def _nested(x: Array, p: Array, reach: Array, rounds: int) -> tuple[Array, Array
 
 
 def falling_root(function: Callable[[Array], Array], low: Array, high: Array, rounds: int) -> Array:
-    """Where falling functions, positive at `low` and not at `high`, are 0: false position with halved weights (Illinois), to rounding, or `rounds` long."""
+    """Where falling functions, positive at `low` and not at `high`, are 0: false position with halved weights (Illinois), to rounding, or `rounds`
+    long."""
     a, b, fa, fb = low.copy(), high.copy(), function(low), function(high)
     root = np.where(fa <= 0, a, b)
     open_ = (fa > 0) & (fb < 0)
@@ -240,8 +242,8 @@ def falling_root(function: Callable[[Array], Array], low: Array, high: Array, ro
 def tilted_kernel(nominal: Array, state_features: Array, pair_features: Array, theta: Array, weights: Array) -> Array:
     """P(s'|s, a) proportional to nominal(s'|s, a) exp(theta . f(s') / (weights . g(s, a))), (S, A, S').
 
-    state_features (n, S'), pair_features (m, S, A), theta (n,), weights (m,).  Wang, Ho, Petrik (2023): the worst kernel of a KL ball has this form, and
-    a few numbers describe a model of any size.  Not rectangular: the same numbers rule every row."""
+    state_features (n, S'), pair_features (m, S, A), theta (n,), weights (m,).  Wang, Ho, Petrik (2023): the worst kernel of a KL ball has this form,
+    and a few numbers describe a model of any size.  Not rectangular: the same numbers rule every row."""
     exponent = (theta @ state_features) / np.tensordot(weights, pair_features, 1)[..., None]
     exponent = np.where(nominal > 0, exponent, -np.inf)
     grown = nominal * np.exp(exponent - exponent.max(axis=-1, keepdims=True))

@@ -3,11 +3,11 @@
     greedy     (T W)(s) = max over pi of min over q of sum_a pi_a (r_a + gamma q_a . W)        with a maximising policy
     respond    the same for a given policy                                                    with nature's answer
 
-Pairs of state and action are rows, as in the choice matrix of the model.  `below` and `above` enclose the true result up to `epsilon`, the rounding of
-one sweep (below is what a dual proves, above what a member of the set attains; both are the same number for sets with flat sides).
+Pairs of state and action are rows, as in the choice matrix of the model.  `below` and `above` enclose the true result up to `epsilon`, the rounding
+of one sweep (below is what a dual proves, above what a member of the set attains; both are the same number for sets with flat sides).
 
-**Rounding.**  With n the longest row, W centred by c (T (W + c 1) = T W + gamma c 1), w = max|W - c| and R = max|r| (rewards after their own worst case), u = 2^-53, kappa = 2^-46
-(2u where all numbers were given exactly):
+**Rounding.**  With n the longest row, W centred by c (T (W + c 1) = T W + gamma c 1), w = max|W - c| and R = max|r| (rewards after their own worst
+case), u = 2^-53, kappa = 2^-46 (2u where all numbers were given exactly):
 
     epsilon(w) = (kappa + 4u) R + gamma w (8 (n + 16) u + (8 kappa + 4 defect) D) + |gamma^ - gamma| (w + |c|) + 4u (w + |c|)
 
@@ -21,7 +21,7 @@ missing in its row; D = 1 for the other sets), and by at most the relative chang
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -66,7 +66,9 @@ class Operator:
             )
         for part in (self.kernels, self.prizes):
             if exact and part is not None and not getattr(part, "polyhedral", False):
-                raise ModelError(f"{type(part).__name__} has curved sides: its worst case is no rational number; solve in float64, which proves bounds too")
+                raise ModelError(
+                    f"{type(part).__name__} has curved sides: its worst case is no rational number; solve in float64, which proves bounds too"
+                )
         if self.kernels is not None and self.kernels.rectangular == "s" and self.kernels.name not in (*FLAT, *CURVED, "finite"):
             raise ModelError(f"{type(self.kernels).__name__} over a whole state is the product of its rows; use rectangular='sa'")
         nominal = robust.nominal.exact if exact else robust.nominal.float
@@ -75,6 +77,11 @@ class Operator:
         self.nominal_rewards = nominal.pair_rewards
         self.state = np.repeat(np.arange(nominal.num_states), np.diff(self.first))
         self._nominal = nominal
+
+    @cached_property
+    def _full(self) -> bool:
+        """Whether every state has all actions."""
+        return bool(self.mask.all())
 
     @cached_property
     def rows(self) -> Array:
@@ -119,7 +126,8 @@ class Operator:
     @cached_property
     def plain_l1(self) -> bool:
         """Whether the compiled L1 sweeps apply."""
-        return not self.exact and self.kernels is not None and (self.kernels.name == "tv" or (self.kernels.name == "l1" and self.kernels.weights is None))  # type: ignore[attr-defined]
+        name = "" if self.kernels is None or self.exact else self.kernels.name
+        return name == "tv" or (name == "l1" and getattr(self.kernels, "weights", None) is None)
 
     @cached_property
     def mass(self) -> Array:
@@ -142,24 +150,37 @@ class Operator:
         return worst_rows(ambiguity, self.rows[pairs], W, self.radius[pairs])
 
     def _expect(self, W: Array) -> Array:
-        return self._nominal.choices @ W if self._nominal.is_sparse and not self.exact else (self.rows * W).sum(axis=1) if self.exact else self.rows @ W
+        return (
+            self._nominal.choices @ W if self._nominal.is_sparse and not self.exact else (self.rows * W).sum(axis=1) if self.exact else self.rows @ W
+        )
 
-    def _compiled_sigma(self, W: Array) -> Array:
+    @cached_property
+    def _gated(self) -> tuple[Array, ...]:
+        """What the compiled sweeps read besides the values: mass, rewards, then (first pair, rows), or (indptr, indices, data) of compressed rows."""
+        from pgtheory.compiled import gate
+
+        choices = self._nominal.choices
+        if not self.by_pairs or not self._nominal.is_sparse:
+            return (*gate(self.mass, self.rewards), *gate(self.first, dtype=np.int64), *gate(self.rows))
+        return (*gate(self.mass, self.rewards), *gate(choices.indptr, choices.indices, dtype=np.int64), *gate(choices.data))
+
+    def _compiled_sweep(self, W: Array) -> tuple[Array, Array | None, Array | None]:
+        """r + gamma sigma of every pair; of dense rows also the largest of every state and the pair that has it."""
         from pgtheory.compiled import gate
         from pgtheory.robust.sweeps import l1_dense, l1_sparse
 
-        values, mass = gate(W, self.mass)
-        nominal, out = self.kernels.support == "nominal", np.empty(self.mass.size)  # type: ignore[union-attr]
-        choices = self._nominal.choices
+        (values,), nominal = gate(W), self.kernels.support == "nominal"  # type: ignore[union-attr]
+        mass, rewards = self._gated[:2]
+        out = np.empty(mass.size)
         if self._nominal.is_sparse:
-            indptr, indices = gate(choices.indptr, choices.indices, dtype=np.int64)
-            (data,) = gate(choices.data)
-            scratch = np.empty(int(np.diff(indptr).max()))
-            l1_sparse(indptr, indices, data, values, float(values.min()), mass, nominal, scratch, out)
-        else:
-            (rows,), (order,) = gate(choices), gate(np.argsort(-values, kind="stable"), dtype=np.int64)
-            l1_dense(rows, values, order, mass, nominal, out)
-        return out
+            indptr, indices, data = self._gated[2:]
+            l1_sparse(indptr, indices, data, values, float(values.min()), mass, nominal, np.empty(int(np.diff(indptr).max())), out)
+            return rewards + self.discount * out, None, None
+        first, rows = self._gated[2:]
+        (order,) = gate(np.argsort(-values, kind="stable"), dtype=np.int64)
+        best, chosen = np.empty(values.size), np.empty(values.size, dtype=np.int64)
+        l1_dense(first, rows, rewards, float(self.discount), values, order, mass, nominal, out, best, chosen)
+        return out, best, chosen
 
     # The operators
 
@@ -172,7 +193,7 @@ class Operator:
             low = base + sigma
             return low, low if self.exact else base + (q * worth).sum(axis=1), q, base + (q * self.arrivals).sum(axis=1)
         if self.plain_l1 and not kernel:
-            low = self.rewards + self.discount * self._compiled_sigma(W)
+            low = self._compiled_sweep(W)[0]
             return low, low, None, self.rewards
         below, q = self.worst(W)
         low = self.rewards + self.discount * below
@@ -194,20 +215,32 @@ class Operator:
             return function(W)
         centre = _middle(W)
         step, shift = function(W - centre), float(self.discount) * centre
-        return replace(step, below=step.below + shift, above=step.above + shift)
+        below = step.below + shift
+        return Step(below, below if step.above is step.below else step.above + shift, step.weights, step.kernel, step.paid)
 
     def _greedy(self, W: Array, kernel: bool) -> Step:
         if not self.by_pairs:
             return self._greedy_blocks(W, kernel)
+        if self.plain_l1 and not kernel and self.ball is None and self.arrivals is None and not self._nominal.is_sparse:
+            _, top, at = self._compiled_sweep(W)
+            weights = np.zeros(self.state.size)
+            weights[at] = 1.0
+            assert top is not None
+            return Step(top, top, weights, None, self.rewards)
         low, high, q, paid = self.answers(W, kernel)
         if self.ball is not None:
             return self._against_a_reward_ball(low, high, q, paid)
         starts = self.first[:-1]
-        best = np.maximum.reduceat(low, starts)
+        if self._full:
+            by_state = low.reshape(self.mask.shape)
+            chosen = starts + by_state.argmax(axis=1)
+            best, most = low[chosen], high.reshape(self.mask.shape).max(axis=1) if high is not low else None
+        else:
+            chosen = np.array([part.start + int(low[part].argmax()) for part in self._parts()])
+            best, most = low[chosen], np.maximum.reduceat(high, starts)
         weights = self.rewards * 0
-        chosen = np.array([int(b + _first_largest(low[b:e])) for b, e in zip(self.first[:-1], self.first[1:], strict=True)])
         weights[chosen] = weights[chosen] + 1
-        return Step(best, np.maximum.reduceat(high, starts), weights, q, paid)
+        return Step(best, best if most is None else most, weights, q, paid)
 
     def _respond(self, W: Array, weights: Array) -> Step:
         starts = self.first[:-1]
@@ -219,7 +252,7 @@ class Operator:
             return Step(np.add.reduceat(weights * low, starts), np.add.reduceat(weights * high, starts), weights, q, paid)
         q = self.rows.copy()
         low = np.empty(starts.size, dtype=q.dtype)
-        if self.kernels.name in CURVED and self.mask.all():  # type: ignore[union-attr]
+        if self.kernels.name in CURVED and self._full:  # type: ignore[union-attr]
             shape = self.mask.shape
             low, blocks = worst_curved(self.kernels, self.rows.reshape(*shape, -1), W, weights.reshape(shape), self.radius)
             q = blocks.reshape(q.shape)
@@ -242,7 +275,7 @@ class Operator:
     def _greedy_blocks(self, W: Array, kernel: bool) -> Step:
         if self.plain_l1 and not kernel:
             return self._compiled_blocks(W)
-        if self.kernels.name in CURVED and self.mask.all():  # type: ignore[union-attr]
+        if self.kernels.name in CURVED and self._full:  # type: ignore[union-attr]
             shape = self.mask.shape
             found = best_curved(self.kernels, self.rows.reshape(*shape, -1), W, self.rewards.reshape(shape), float(self.discount), self.radius)
             return Step(found[0], found[1], found[2].reshape(-1), found[3].reshape(self.rows.shape), self.rewards)
@@ -261,11 +294,13 @@ class Operator:
         from pgtheory.compiled import gate
         from pgtheory.robust.sweeps import l1_blocks
 
-        values, mass, rows, rewards = gate(W, self.mass, self.rows, self.rewards)
-        first, order = gate(self.first, np.argsort(-values, kind="stable"), dtype=np.int64)
+        (values,), (mass, rewards, first, rows) = gate(W), self._gated
+        (order,) = gate(np.argsort(-values, kind="stable"), dtype=np.int64)
         level, policy = np.empty(mass.size), np.empty(rewards.size)
         missed = l1_blocks(first, rows, rewards, float(self.discount), values, order, mass, self.kernels.support == "nominal", level, policy)  # type: ignore[union-attr]
-        slack = 4 * missed * self.discount * (values.max() - values.min())  # the level is convex in the budget
+        slack = (
+            4 * missed * self.discount * (values.max() - values.min())
+        )  # the level is convex in the budget, and a unit of mass lowers it by less than gamma sp(W)
         return Step(level - slack, level + slack, policy, None, self.rewards)
 
     def _against_a_reward_ball(self, low: Array, high: Array, q: Array | None, paid: Array) -> Step:
@@ -301,7 +336,7 @@ class Operator:
             defect = max(defect, float(np.abs(self.kernels.matrices()[:, self.mask].sum(axis=-1) - 1).max()))  # type: ignore[attr-defined]
         largest = float(np.abs(self.nominal_rewards).max())
         if self.arrivals is not None:  # they are summed over a row with the values, so they count as values too
-            largest += 2 * float(np.abs(float_numbers(self.robust.transition_rewards)).max())
+            largest += 2 * float(np.abs(self.arrivals).max())
         if self.prizes is not None:
             largest += float(self.prizes.radii(self.robust.nominal).max())  # type: ignore[attr-defined]
         return float(gamma / (1 - gamma)), shift, largest, defect
@@ -346,10 +381,6 @@ def _middle(W: Array) -> float:
     return float((W.min() + W.max()) / 2)
 
 
-def _first_largest(values: Array) -> int:
-    return int(np.argmax(values))
-
-
 def water_level(values: Array, alpha: float) -> float:
     """The u with |(values - u)_+|_2 = alpha > 0: a quadratic equation on the states above it, which sorting finds."""
     ordered = np.sort(values)[::-1]
@@ -363,4 +394,3 @@ def water_level(values: Array, alpha: float) -> float:
         if k == values.size or u <= drop[k]:
             break
     return float(top - u)
-

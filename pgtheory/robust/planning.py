@@ -14,14 +14,13 @@ loop is run to its end because alternating single steps of the two players may c
 
 **Exactly**: for sets with flat sides the same policy iteration in rationals, started where the floats ended.  It stops at T V = V, and the answer is
 checked by `certificate.check_robust`, which shares no code with the solver.  (s, a)-rectangular optima with flat sides are rational, because both
-players have finitely many rows to choose from.  s-rectangular ones need not be: where random policies pay, the weights depend on the values they earn, a
-stochastic game, whose value is algebraic.  There the iteration ends if it meets the optimum soon, and says so if not.
+players have finitely many rows to choose from.  s-rectangular ones need not be: where random policies pay, the weights depend on the values they
+earn, a stochastic game, whose value is algebraic.  There the iteration ends if it meets the optimum soon, and says so if not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -99,7 +98,9 @@ def solve_robust(robust: RobustMDP, method: str = "auto", tol: float = 1e-8, *, 
     solution = _finish(operator, *found, method)
     if solution.stopped != "tolerance" and on_limit == "raise":
         why = f"{solution.iterations:,} steps" if solution.stopped == "limit" else "the rounding of floats left nothing more to gain"
-        raise NotConverged(f"the robust optimum is known to {solution.error:.1e}, not {tol:g}: {why}. The bounds so far hold: error.solution", solution)
+        raise NotConverged(
+            f"the robust optimum is known to {solution.error:.1e}, not {tol:g}: {why}. The bounds so far hold: error.solution", solution
+        )
     return solution
 
 
@@ -117,7 +118,7 @@ def _by_values(operator: Operator, tol: float, limit: int, start: Array | None =
             return W, step, lower, upper, sweeps, "tolerance"
         stale = 0 if now < width else stale + 1
         width = min(width, now)
-        if stale > 30 or now <= 4 * operator.floor(W) and stale > 2:
+        if stale > 30 or (now <= 4 * operator.floor(W) and stale > 2):
             return W, step, lower, upper, sweeps, "rounding"
         W = lower + (upper - lower) / 2  # centred: the constant by which t is shifted is the middle of the bounds
     return W, step, lower, upper, limit, "limit"

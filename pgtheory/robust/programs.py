@@ -11,7 +11,8 @@ The worst expectation is a concave function of the values, and by duality the la
     chi2                          E_p z - sqrt(radius) |sqrt(p) (z - E_p z)|_2        z <= y
     L2                            p . w + c - radius |w|_2                  w <= y - c
 
-with y = V for one action, and y_a = pi_a V for a whole state: then pi may be a variable too, and one lambda (one norm) serves all actions of the state.
+with y = V for one action, and y_a = pi_a V for a whole state: then pi may be a variable too, and one lambda (one norm) serves all actions of the
+state.
 
     update       max over pi for given V: the robust Bellman operator, a program in pi and the multipliers
     evaluation   max sum V with V(s) <= (T^pi V)(s): its only solution is V_rob^pi, because T^pi is monotone and contracts

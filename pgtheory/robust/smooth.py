@@ -4,14 +4,15 @@ Every function returns a value from the dual, a lower bound whatever the multipl
 value <= true minimum <= q . v: how far the two are apart shows what the search for the multiplier left open (a few roundings).
 
 **KL** (Nilim and El Ghaoui 2005; Iyengar 2005).  max over tau >= 0 of -tau log E_p exp(-v / tau) - tau radius; q ~ p exp(-v / tau).  With
-theta = 1 / tau the divergence of q from p grows from 0 to -log p(argmin v), with slope theta Var_q(v): safeguarded Newton steps find where it is the radius.
-States of nominal probability 0 stay unreachable, and a radius beyond -log p(argmin v) gives the least v on the support.
+theta = 1 / tau the divergence of q from p grows from 0 to -log p(argmin v), with slope theta Var_q(v): safeguarded Newton steps find where it is the
+radius. States of nominal probability 0 stay unreachable, and a radius beyond -log p(argmin v) gives the least v on the support.
 
-**chi2** (Iyengar 2005; Duchi and Namkoong 2019).  max over c of E_p min(v, c) - sqrt(radius Var_p min(v, c)); q ~ p (c - v)_+.  Between two neighbours in
-the order of v the maximum is in closed form, so sorting finds it.  Variances of the lowest states are summed with positive terms only (Welford).
+**chi2** (Iyengar 2005; Duchi and Namkoong 2019).  max over c of E_p min(v, c) - sqrt(radius Var_p min(v, c)); q ~ p (c - v)_+.  Between two
+neighbours in the order of v the maximum is in closed form, so sorting finds it.  Variances of the lowest states are summed with positive terms only
+(Welford).
 
-**L2.**  q = projection of p - t v on the simplex, t such that |q - p| = radius.  On the states where q > 0, t solves a quadratic equation; a few rounds of
-projection and equation find the states.  Dual: for any c and t, w = min(v - c, p / t) gives p . w + c - radius |w|_2.
+**L2.**  q = projection of p - t v on the simplex, t such that |q - p| = radius.  On the states where q > 0, t solves a quadratic equation; a few
+rounds of projection and equation find the states.  Dual: for any c and t, w = min(v - c, p / t) gives p . w + c - radius |w|_2.
 
 **Entropic.**  min over q of q . v + KL(q || p) / beta = -log E_p exp(-beta v) / beta.
 """

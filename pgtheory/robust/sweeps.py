@@ -15,26 +15,34 @@ from pgtheory.kernels import dot, fast_kernel
 
 
 @fast_kernel
-def l1_dense(rows, values, order, mass, nominal, out):
-    """out[k] = min q . values over |q - rows[k]|_1 <= 2 mass[k].  order: the states by falling value.  nominal: only where the row is positive."""
+def l1_dense(first_pair, rows, rewards, discount, values, order, mass, nominal, out, best, chosen):
+    """out[k] = rewards[k] + discount min q . values over |q - rows[k]|_1 <= 2 mass[k]; best[s] its largest of state s, at the pair chosen[s].
+
+    order: the states by falling value.  nominal: only where the row is positive."""
     n = values.size
-    for k in range(rows.shape[0]):
-        row = rows[k]
-        total = dot(row, values)
-        target = n - 1
-        if nominal:
-            while target > 0 and row[order[target]] == 0.0:
-                target -= 1
-        least = values[order[target]]
-        left = min(mass[k], max(1.0 - row[order[target]], 0.0))
-        for j in range(target):
-            if left <= 0.0:
-                break
-            state = order[j]
-            moved = min(left, row[state])
-            total -= moved * (values[state] - least)
-            left -= moved
-        out[k] = total
+    for s in range(best.size):
+        top, at = -np.inf, first_pair[s]
+        for k in range(first_pair[s], first_pair[s + 1]):
+            row = rows[k]
+            total = dot(row, values)
+            target = n - 1
+            if nominal:
+                while target > 0 and row[order[target]] == 0.0:
+                    target -= 1
+            least = values[order[target]]
+            left = min(mass[k], max(1.0 - row[order[target]], 0.0))
+            for j in range(target):
+                if left <= 0.0:
+                    break
+                state = order[j]
+                moved = min(left, row[state])
+                total -= moved * (values[state] - least)
+                left -= moved
+            worth = rewards[k] + discount * total
+            out[k] = worth
+            if worth > top:
+                top, at = worth, k
+        best[s], chosen[s] = top, at
 
 
 @fast_kernel
@@ -73,7 +81,7 @@ def l1_sparse(indptr, indices, data, values, least_of_all, mass, nominal, scratc
 def l1_blocks(first_pair, rows, rewards, discount, values, order, mass, nominal, level, policy):
     """level[s] = max over pi of min over q of sum_a pi_a (r_a + gamma q_a . values), sum_a |q_a - p_a|_1 <= 2 mass[s]; policy (pairs,) attains it.
 
-    Returns how far, relative to the budget, any state's budget was missed: 0 but for rounding."""
+    Returns by how much mass any state's budget was missed: 0 but for rounding."""
     n = values.size
     most = 0
     for s in range(level.size):
@@ -83,7 +91,7 @@ def l1_blocks(first_pair, rows, rewards, discount, values, order, mass, nominal,
     missed = 0.0
     for s in range(level.size):
         begin, count, budget = first_pair[s], first_pair[s + 1] - first_pair[s], mass[s]
-        u, holder = -np.inf, 0
+        u, floor, holder, share = -np.inf, -np.inf, 0, budget / count
         for a in range(count):
             row = rows[begin + a]
             top[a] = rewards[begin + a] + discount * dot(row, values)
@@ -92,18 +100,19 @@ def l1_blocks(first_pair, rows, rewards, discount, values, order, mass, nominal,
                 while target > 0 and row[order[target]] == 0.0:
                     target -= 1
             least[a], last[a] = values[order[target]], target
-            reached, left = top[a], budget
-            if top[a] > u:
-                for j in range(target):
-                    if left <= 0.0 or reached <= u:
-                        break
-                    moved = min(left, row[order[j]])
-                    reached -= moved * discount * (values[order[j]] - least[a])
-                    left -= moved
-                if reached > u:
-                    u, holder = reached, a
+            reached, left = top[a], share
+            for j in range(target):
+                if left <= 0.0 or reached <= u:
+                    break
+                moved = min(left, row[order[j]])
+                reached -= moved * discount * (values[order[j]] - least[a])
+                left -= moved
+            u = max(u, reached)  # the budget in equal parts: a level that nature reaches, so the first Newton step goes down, past the root
+            bottom = rewards[begin + a] + discount * least[a]
+            if bottom > floor:
+                floor, holder = bottom, a
         spent, slope = 0.0, 0.0
-        for step in range(64):
+        for steps in range(64):
             spent, slope = 0.0, 0.0
             for a in range(count):
                 need, used, rate = top[a] - u, 0.0, 0.0
@@ -115,28 +124,33 @@ def l1_blocks(first_pair, rows, rewards, discount, values, order, mass, nominal,
                             drop = discount * (values[order[j]] - least[a])
                             if drop <= 0.0:
                                 break
+                            rate = 1.0 / drop  # stays at the last one where rounding leaves a need that nothing meets
                             if probability * drop >= need:
                                 used += need / drop
-                                rate = 1.0 / drop
                                 break
                             used += probability
                             need -= probability * drop
                 slopes[a] = rate
                 spent += used
                 slope += rate
-            if spent <= budget or slope == 0.0:
+            if slope == 0.0 or (steps > 0 and spent <= budget):
                 break
-            following = u + (spent - budget) / slope
-            if not following > u:
+            following = max(u + (spent - budget) / slope, floor)
+            if following == u or (steps > 0 and following < u):
                 break
             u = following
         level[s] = u
-        if step == 0 and spent <= budget or slope == 0.0:
+        if slope == 0.0 or (u <= floor and spent <= budget):  # one action holds the level alone
+            best = holder
+            if slope == 0.0 and u > floor:
+                for a in range(count):
+                    if top[a] > top[best]:
+                        best = a
             for a in range(count):
                 policy[begin + a] = 0.0
-            policy[begin + holder] = 1.0
+            policy[begin + best] = 1.0
         else:
-            missed = max(missed, abs(spent - budget) / budget)
+            missed = max(missed, abs(spent - budget))
             for a in range(count):
                 policy[begin + a] = slopes[a] / slope
     return missed

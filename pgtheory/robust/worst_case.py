@@ -20,7 +20,6 @@ from mdps.robust import RobustMDP
 from pgtheory.arithmetic import balls, kind, minimum
 from pgtheory.robust.duals import intervals
 from pgtheory.robust.polyhedral import (
-    prices_of_weights,
     worst_contamination,
     worst_finite,
     worst_intervals,

@@ -20,6 +20,7 @@ short batches): derived in docs/theory/sampled_gradients.md.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +50,7 @@ class Memory:
 
 
 @dataclasses.dataclass(frozen=True)
-class Direction:
+class Direction(abc.ABC):
     """Base.  estimator: of the gradient of one path; batch: paths of a step; first_batch: paths of step 0 (by default `batch`)."""
 
     estimator: Estimator
@@ -67,8 +68,9 @@ class Direction:
         """The memory after the step at `logits`; `uniform` draws numbers in [0, 1)."""
         return dataclasses.replace(memory, logits=logits, direction=self.direction(mdp, logits, memory, draw, uniform), step=memory.step + 1)
 
+    @abc.abstractmethod
     def direction(self, mdp: MDP, logits: Array, memory: Memory, draw: Draw, uniform: Callable[[], float]) -> Array:
-        raise NotImplementedError
+        """(S, A): the direction at `logits`."""
 
     @property
     def first_batch(self) -> int:
@@ -199,9 +201,11 @@ class Anchored(Direction):
         if memory.step % self.epoch == 0:
             gradient = self.mean(mdp, logits, draw(softmax(logits), self.large))
             return Memory(logits, gradient, logits, gradient, memory.step + 1)
+        return super().next(mdp, logits, memory, draw, uniform)
+
+    def direction(self, mdp: MDP, logits: Array, memory: Memory, draw: Draw, uniform: Callable[[], float]) -> Array:
         paths = draw(softmax(logits), self.batch)
-        direction = self.mean(mdp, logits, paths) - self.weighted(mdp, memory.anchor, logits, paths) + memory.anchored
-        return dataclasses.replace(memory, logits=logits, direction=direction, step=memory.step + 1)
+        return self.mean(mdp, logits, paths) - self.weighted(mdp, memory.anchor, logits, paths) + memory.anchored
 
 
 def hessian_products(mdp: MDP, policy: Array, paths: Paths, along: Array) -> Array:

@@ -19,6 +19,7 @@ J_H = E sum_{t < H} gamma^t r_t; `truncation_bound` says how far that is from th
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from typing import Any
 
@@ -68,7 +69,7 @@ class Sampled:
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimator:
+class Estimator(abc.ABC):
     """Base: an estimator says what weight (N, H) each step of a path has."""
 
     horizon: int
@@ -77,9 +78,9 @@ class Estimator:
         if self.horizon < 1:
             raise ModelError(f"horizon is {self.horizon}; it must be at least 1")
 
+    @abc.abstractmethod
     def weights(self, mdp: MDP, policy: Array, states: Array, actions: Array) -> Array:
         """(N, H): w_t of every path; states (N, H + 1), actions (N, H)."""
-        raise NotImplementedError
 
     def behaviour(self, mdp: MDP, policy: Array) -> Array:
         """(S, A): the policy that paths are drawn from; the one that is differentiated, unless the estimator says otherwise."""

@@ -35,6 +35,12 @@ def lean(function: Any) -> Any:
     return kernel(function, error_model="numpy")
 
 
+def inlined(function: Any) -> Any:
+    """A kernel whose code goes into its callers."""
+    return kernel(function, inline="always")
+
+
+@inlined
 def mix(z):  # type: ignore[no-untyped-def]
     """64 bits that look like no function of the 64 bits z, one to one (variant 13 of the finaliser of MurmurHash3)."""
     z = (z ^ (z >> S30)) * FIRST
@@ -42,6 +48,7 @@ def mix(z):  # type: ignore[no-untyped-def]
     return z ^ (z >> S31)
 
 
+@kernel
 def step_of(z):  # type: ignore[no-untyped-def]
     """An odd step from the 64 bits z."""
     z = (z ^ (z >> S33)) * THIRD
@@ -52,10 +59,6 @@ def step_of(z):  # type: ignore[no-untyped-def]
         left &= left - ONE
         changes += 1
     return z ^ ALTERNATING if changes < FEWEST_CHANGES else z
-
-
-mix = kernel(mix, inline="always")
-step_of = kernel(step_of)
 
 
 @kernel

@@ -1,8 +1,8 @@
 """Exact softmax PG and natural PG: steps per second of this library, numpy, jax and torch, on the same dense Garnet models.
 
 Every program does the same arithmetic in float64: one softmax, one LU factorisation (two substitutions for PG), one pass for the advantages.  The
-last parameters of all programs are compared before the times are.  One thread each; the last case lets ours use two.  A second table has every method of
-the library: its step against one policy evaluation and against its plain numpy form (`step_costs`)."""
+last parameters of all programs are compared before the times are.  One thread each; the last case lets ours use two.  A second table has every method
+of the library: its step against one policy evaluation and against its plain numpy form (`step_costs`)."""
 
 from __future__ import annotations
 

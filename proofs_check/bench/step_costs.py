@@ -2,8 +2,8 @@
 
 The unit is one evaluation of the policy that the method keeps on the same model, from its parameters to V and Q: a softmax where logits are kept, one
 factorisation, one substitution, one pass over the model.  A step has that to do in any case, then its update.  Methods that are by definition several
-evaluations (line searches) are measured against as many; those that climb a fixed surrogate by inner steps, or search a multiplier, do work of another
-kind beside it, and the table says what.
+evaluations (line searches) are measured against as many; those that climb a fixed surrogate by inner steps, or search a multiplier, do work of
+another kind beside it, and the table says what.
 
 The second figure is the plain step: the method's own array code in numpy, one model at a time.
 """
@@ -60,7 +60,7 @@ def methods() -> dict[str, tuple[Any, str]]:
         "log-barrier PG": (pg.LogBarrierPG(0.2, 0.01), ""),
         "KL-regularised PG": (pg.RegularisedPG(0.2, 0.1), ""),
         "escort PG": (pg.EscortPG(0.05), ""),
-        "log-linear NPG, 8 features": (pg.LogLinearNPG(0.2, _features), "least squares in 8 unknowns"),
+        "log-linear NPG": (pg.LogLinearNPG(0.2, _features), "least squares in 8 unknowns"),
         "projected PG": (pg.ProjectedPG(0.05), ""),
         "mirror descent, KL": (pg.MirrorDescent(0.2), ""),
         "mirror descent, Euclidean": (pg.MirrorDescent(0.2, "euclidean"), ""),
@@ -74,7 +74,7 @@ def methods() -> dict[str, tuple[Any, str]]:
         "Munchausen, q = 2": (pg.Munchausen(0.1, "2"), "one backup, no evaluation"),
         "policy iteration": (pg.PolicyIteration(), ""),
         "simplex policy iteration": (pg.SimplexIteration(), ""),
-        "conservative policy iteration": (pg.ConservativePI(), ""),
+        "conservative iteration": (pg.ConservativePI(), ""),
         "mirror learning, kl": (pg.MirrorLearning(0.2), ""),
         "mirror learning, ppo": (pg.MirrorLearning(0.2, "ppo"), ""),
         "mirror learning, discovered": (pg.MirrorLearning(0.2, "discovered"), "nested roots, not compiled"),
@@ -122,8 +122,10 @@ def _cost(name: str, method: Any, note: str, mdp: Any, seconds: float) -> Cost:
     def steps(count: int) -> Callable[[], object]:
         return lambda: method.run_arrays(*arrays, first[None], numbers, [count])
 
+    loop = _evaluations()
+
     def evaluations(count: int) -> Callable[[], object]:
-        return lambda: _evaluations()(mdp.transitions, mdp.rewards, mdp.discount, policy, logits, count)
+        return lambda: loop(mdp.transitions, mdp.rewards, mdp.discount, policy, logits, count)
 
     programs, counts = [], []
     for make in (steps, evaluations):
@@ -177,7 +179,7 @@ def _evaluations_of(method: Any, mdp: Any) -> float:
     """Evaluations of one step: 1; what a line search says; for halved steps, 1 and the trials, from a run of 50 steps."""
     if method.name != "armijo-pg":
         return float(getattr(method, "evaluations", 1))
-    from pgtheory import run
+    from pgtheory.run import run
 
     trail = run(mdp, method, 50, record="all").parameters
     problem = (mdp.transitions, mdp.rewards, mdp.discount, mdp.start)
@@ -206,22 +208,30 @@ def _evaluations() -> Any:
 
 
 def table(rows: list[Cost]) -> object:
-    """The costs as a rich table, a method a row, both sizes side by side."""
+    """The costs as a rich table, a method a row, both sizes side by side; what a step does beside an evaluation is said below."""
+    from rich import box
     from rich.table import Table
 
-    out = Table(title="A step of each method, in policy evaluations", caption=f"goal: at most {GOAL} evaluations a step, or as many times as many")
-    out.add_column("method")
     sizes = list(dict.fromkeys((row.states, row.actions) for row in rows))
+    notes = list(dict.fromkeys(row.note for row in rows if row.note))
+    said = [
+        f"evals: policy evaluations, from parameters to V and Q, that a step costs; the goal is {GOAL}, or that times what a step is by definition"
+    ]
+    said += [
+        "k/s: thousand steps a second of CPU time;  plain: how many times faster than the plain numpy step",
+        *(f"{chr(97 + k)}: {note}" for k, note in enumerate(notes)),
+    ]
+    out = Table(title="A step of each method", caption="\n".join(said), caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    out.add_column("method", no_wrap=True)
     for states, actions in sizes:
-        for column in (f"S={states} A={actions}\nsteps/s", "evaluations", "times the\nplain numpy step"):
-            out.add_column(column, justify="right")
-    out.add_column("by definition")
+        for column in (f"S={states}\nA={actions}\nk/s", "\n\nevals", "\n\nplain"):
+            out.add_column(column, justify="right", no_wrap=True)
     for name in dict.fromkeys(row.method for row in rows):
-        cells, note = [], ""
+        cells, mark = [], ""
         for size in sizes:
             row = next(row for row in rows if row.method == name and (row.states, row.actions) == size)
-            many = "" if row.evaluations == 1 else f" x {row.evaluations:.3g}"
-            cells += [f"{1 / row.step:,.0f}", f"{row.ratio:.2f}{many}", "-" if np.isnan(row.plain) else f"{row.plain / row.step:,.0f}"]
-            note = row.note or (f"{row.evaluations:.3g} evaluations" if many else note)
-        out.add_row(name, *cells, note)
+            many = "" if row.evaluations == 1 else f" x{row.evaluations:.3g}"
+            cells += [f"{1e-3 / row.step:,.3g}", f"{row.ratio:.2f}{many}", "-" if np.isnan(row.plain) else f"{row.plain / row.step:,.0f}"]
+            mark = f" ({chr(97 + notes.index(row.note))})" if row.note else ""
+        out.add_row(name + mark, *cells)
     return out

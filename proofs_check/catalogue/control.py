@@ -31,7 +31,7 @@ PLANTS = {
     "control_root": Extra((2, 2), low=-1, high=1, meaning="R = MM' + 1/10"),
     "start_root": Extra((2, 2), low=-1, high=1, meaning="S0 = NN' + 1/10, of the first state or of the noise"),
 }
-CHANGED = PLANTS | {"change": Extra((2, 2), low=Rational(-1, 2), high=Rational(1, 2), meaning="a second gain less the first")}
+CHANGED = PLANTS | {"change": Extra((2, 2), low=Rational(-1, 4), high=Rational(1, 4), meaning="a second gain less the first")}
 LOOPS = {name: Extra((2, 2), low=-10, high=10, meaning="A - BK of a gain") for name in ("first_loop", "second_loop")}
 WIDE = PLANTS | {
     "skew": Extra((), low=1, high=4, meaning="scaling of the corners of A - BK, which makes it less normal"),
@@ -44,7 +44,7 @@ DEAR = _alone(
     "a regulator whose control hardly acts",
     {
         **{"loop": ZERO, "skew": 1, "inflow": [["1/50", 0], [0, 0]], "gain": [["1/2", 0], [0, 0]]},
-        **{"cost_root": ZERO, "control_root": ZERO, "start_root": ZERO, "change": [["-1/2", 0], [0, 0]]},
+        **{"cost_root": ZERO, "control_root": ZERO, "start_root": ZERO, "change": [["-1/4", 0], [0, 0]]},
     },
     {"eta": "1/2", "fraction": 1},
 )
@@ -52,7 +52,7 @@ DEARER = _alone(
     "a regulator whose dear control hardly acts",
     {
         **{"loop": ZERO, "skew": 1, "inflow": [["1/50", 0], [0, 0]], "gain": [["1/2", 0], [0, 0]]},
-        **{"cost_root": ZERO, "control_root": [[1, 0], [0, 1]], "start_root": [[1, 0], [0, 1]], "change": [["-1/2", 0], [0, 0]]},
+        **{"cost_root": ZERO, "control_root": [[1, 0], [0, 1]], "start_root": [[1, 0], [0, 1]], "change": [["-1/4", 0], [0, 0]]},
     },
     {"eta": "1/2", "fraction": 1},
 )
@@ -68,7 +68,7 @@ UNSEEN = _alone(
     "a regulator whose error lies where it hardly starts",
     {
         **{"loop": ZERO, "skew": 1, "inflow": [["1/50", 0], [0, 0]], "gain": [["1/2", 0], [0, 0]]},
-        **{"cost_root": ZERO, "control_root": ZERO, "start_root": [[0, 0], [0, 1]], "change": [["-1/2", 0], [0, 0]]},
+        **{"cost_root": ZERO, "control_root": ZERO, "start_root": [[0, 0], [0, 1]], "change": [["-1/4", 0], [0, 0]]},
     },
     {"eta": "1/2", "fraction": 1},
 )
@@ -138,10 +138,11 @@ domination = Claim(
             q.mean_margin >= 0,
             domain=ALONE.replace(extras=LOOPS),
             where=((0, q.first_margin), (0, q.second_margin)),
+            instances=(SHEARS,),
             because="two shears [[0, 10], [0, 0]] and [[0, 0], [10, 0]] have no eigenvalue but 0, and their mean has 5 and -5",
         ),
     ],
-    instances=(DEAR, DEARER, STRETCHED, UNSEEN, AT_REST, SHEARS, "arms([1])"),
+    instances=(DEAR, DEARER, STRETCHED, UNSEEN, AT_REST, "arms([1])"),
     kind="upper",
 )
 
@@ -187,15 +188,15 @@ rates = Claim(
         ),
         Control(
             "natural gradient with the doubled step",
-            q.lqr_optimal_moments * q.natural_gap
+            q.lqr_optimal_moments * q.natural_gap_mirrored
             <= (q.lqr_optimal_moments - 2 * q.lqr_least_control_cost * q.lqr_least_start / q.lqr_largest_weight) * q.lqr_gap,
-            settings={q.fraction: 2},
+            settings={},
             because="with one control that step is the mirror: no progress at all",
         ),
         Control(
             "natural gradient with four times the step",
-            q.natural_gap <= q.lqr_gap,
-            settings={q.fraction: 4},
+            q.natural_gap_beyond <= q.lqr_gap,
+            settings={},
             because="beyond the mirror the cost rises",
         ),
         Control(
@@ -249,7 +250,12 @@ bias = Claim(
     ),
     domain=ALONE.replace(extras=TRACKS),
     forms=[
-        Form("powers", q.power_errors <= q.power_error_bounds, domain=ALONE.replace(extras=WRONG)),
+        Form(
+            "powers",
+            q.power_errors <= q.power_error_bounds,
+            domain=ALONE.replace(extras=WRONG),
+            instances=(COMMUTING, GROWING, "arms([1])"),
+        ),
         Form("costates", equal(q.plan_differences, q.plan_gradient), symbolic=((1, 1),)),
         Form("gradient", q.model_gradient_errors <= q.model_gradient_bounds),
         Form(
@@ -270,6 +276,7 @@ bias = Claim(
             "one factor fewer",
             q.power_errors <= q.power_error_bounds_late,
             domain=ALONE.replace(extras=WRONG),
+            instances=(COMMUTING, GROWING, "arms([1])"),
             because="the error of the first step goes through all k - 1 others, and for a norm above 1 each of them makes it larger",
         ),
         Control(
@@ -291,7 +298,7 @@ bias = Claim(
             because="beyond 2/L even the true gradient overshoots",
         ),
     ],
-    instances=(COMMUTING, GROWING, TRACKED, MISLED, "arms([1])"),
+    instances=(TRACKED, MISLED, "arms([1])"),
     kind="upper",
 )
 
@@ -385,15 +392,15 @@ shooting = Claim(
 
 
 def _lifted(high=None, leak=0):
-    high = Rational(9, 10) if high is None else high
+    high = Rational(4, 5) if high is None else high
     return {
         "lift_a": Extra((), low=-high, high=high, meaning="x1' = a x1"),
-        "lift_b": Extra((), low=-2, high=2, meaning="x2' = b x2 + c x1^2 + u"),
-        "lift_c": Extra((), low=-2, high=2, meaning="c"),
-        "point": Extra((2,), low=-2, high=2, meaning="the first state"),
+        "lift_b": Extra((), low=-1, high=1, meaning="x2' = b x2 + c x1^2 + u"),
+        "lift_c": Extra((), low=-1, high=1, meaning="c"),
+        "point": Extra((2,), low=-1, high=1, meaning="the first state"),
         "pushes": Extra((4,), low=-1, high=1, meaning="controls"),
-        "lift_loop": Extra((), low=Rational(-9, 10), high=Rational(9, 10), meaning="b - k2, the closed loop of x2"),
-        "lift_gain": Extra((2,), low=-2, high=2, meaning="k1 and k3, the feedback of x1 and of x1^2"),
+        "lift_loop": Extra((), low=Rational(-3, 4), high=Rational(3, 4), meaning="b - k2, the closed loop of x2"),
+        "lift_gain": Extra((2,), low=-1, high=1, meaning="k1 and k3, the feedback of x1 and of x1^2"),
         "lift_cost": Extra((3, 3), low=-1, high=1, meaning="L: the cost, or the Riccati solution, is LL'"),
         "lift_control_cost": Extra((), low=Rational(1, 10), high=2, meaning="R"),
         **({"leak": Extra((), low=-leak, high=leak, meaning="how much of u enters x1")} if leak else {}),
@@ -408,7 +415,7 @@ def _curved(name, a, leak=0, point=(1, 1), roots=((1, 0, 0), (0, 1, 0), (0, 0, 1
     return _alone(name, {**rows, "lift_gain": ["1/2", "1/3"], "lift_cost": [list(row) for row in roots], "lift_control_cost": 1})
 
 
-CURVED = _curved("a slow manifold", "9/10")
+CURVED = _curved("a slow manifold", "4/5")
 LEAKY = _curved("a control that enters x1 too", "1/2", leak=1)
 RUNAWAY = _curved("a mode that grows", "21/20", roots=((1, 0, 0), (0, 0, 0), (0, 0, 0)))
 
@@ -429,7 +436,7 @@ koopman = Claim(
     negative_controls=[
         Control(
             "control of x1",
-            equal(q.system_trail, q.lifted_trail),
+            equal(q.leaking_trail, q.lifted_trail),
             domain=ALONE.replace(extras=_lifted(leak=1)),
             because="x1'^2 then has terms in u x1 and in u^2, which no linear system of these coordinates has",
         ),

@@ -1,4 +1,4 @@
-"""The same step under several names: natural gradient, mirror descent, soft policy iteration, and the dual program.  Derivation: docs/theory/mirror_descent.md"""
+"""One step under several names: natural gradient, mirror descent, soft policy iteration, dual program.  Derivation: docs/theory/mirror_descent.md"""
 
 from sympy import Rational, log
 

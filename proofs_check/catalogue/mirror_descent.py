@@ -1,4 +1,4 @@
-"""Policy mirror descent, natural gradient beyond 1/T, regularised and mirror learning.  Derivation: docs/theory/mirror_descent.md"""
+"""Policy mirror descent, natural gradient beyond 1/T, line search, entropy.  Derivation: docs/theory/mirror_descent.md"""
 
 from sympy import Expr, Max, Rational, exp, log
 

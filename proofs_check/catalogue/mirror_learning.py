@@ -1,4 +1,4 @@
-"""Mirror learning, divergence penalties and Tsallis divergences: what any drift guarantees.  Derivation: docs/theory/mirror_descent.md"""
+"""Mirror learning, divergence penalties, Tsallis divergences: what any drift guarantees.  Derivation: docs/theory/mirror_descent.md"""
 
 from sympy import Integer, Rational
 

@@ -35,10 +35,8 @@ CHAIN = (
     "action at 1/5, the others lead back to the first) the gap is 4% above it after 39,000 steps"
 )
 HALF_THE_POLICIES = (
-    "open: for two states and three to five actions; true otherwise: with S actions improved at once a step passes over S policies that are never "
-    "seen again if S >= 2 (their values lie between the two), and steps that improve one state s alone, from an action a, have the value of the best "
-    "policy that takes a there: each of the S (A-1) pairs with a not optimal has one. So 3 N <= A^S - 1 + 2 S (A-1) for the number N of steps, which "
-    "is at most A^S/2 but for these sizes; one state takes one step"
+    "open: 2 N <= A^S - 1 + S (A-1) is proved for the number N of steps (docs/theory/mutants.md); two states and three actions can take four, and no "
+    "instance takes more than half of the number of policies"
 )
 ALL_POLICIES = "every step improves, and A^S policies allow A^S - 1 of them: t = A^S - 1 is enough"
 AND_ONE = "one step makes the policy deterministic, and A^S - 1 more are enough: t = A^S"
@@ -48,8 +46,8 @@ LESS_MISMATCH = (
 )
 FASTER = (
     "open: it would follow if the gradient's norm were below sqrt 2 gap_mu mismatch/(1-gamma) by a factor mismatch, or by one of sqrt(1-gamma); on a "
-    "walk between two ends it is sqrt(2) gap_mu times the root of a fifth of the walk's length, so that no more than this can be dropped, and "
-    "nobody has a proof of it"
+    "walk of n states between two ends it is gap_mu sqrt(n/2) (docs/theory/mutants.md), so that no more than this can be dropped, and nobody has a "
+    "proof of it"
 )
 MANY_ARMS = "open: false by hand on about exp(42) arms, where the entropy's curvature log(A) q(1-q)(1-2q) exceeds it, which no search tries"
 EVERY_SETTING = "the theorem holds for every value of the setting above 0; the range is only where it is sampled"
@@ -316,6 +314,10 @@ REASONS: dict[str, dict[str, str]] = {
         "condition 0 < t dropped": "at t = 0 both sides are 0",
     },
     "pmd-no-faster-than-gamma:*": {"range of eta: upper end doubled": EVERY_STEP},
+    "regularised-pmd-gamma-rate:*": {
+        "condition 0 < t dropped": "at t = 0 both sides are the potential of the start policy",
+        "range of tau: upper end doubled": EVERY_TEMPERATURE, "assumption dropped: rewards in [0, 1]": SOFT_SCALE,
+    },
     "soft-policy-iteration-quadratic:*": {"range of tau: upper end doubled": EVERY_TEMPERATURE},
     "ppg-finite-termination:*": {
         "step size doubled": "eta of the condition is then half of the step size, so that the condition asks for more than the theorem does",

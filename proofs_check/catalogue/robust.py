@@ -1,5 +1,7 @@
 """Robust planning: contraction, saddle points, randomisation, contamination, what robustness costs.  Derivation: docs/theory/robust.md"""
 
+from typing import Any
+
 from sympy import Rational
 
 from proofs_check import quantities as q
@@ -139,7 +141,7 @@ contamination = Claim(
         Control(
             "shifted by the shorter problem's minimum",
             equal(q.contaminated_optimal_values, q.wrongly_shifted_values),
-            because="what contamination leads to is worth the robust minimum, which is larger than that of the shorter problem when rewards are positive",
+            because="what contamination leads to is worth the robust minimum, above that of the shorter problem where rewards are positive",
         ),
         Control(
             "contaminated to a fixed state",
@@ -194,9 +196,7 @@ SPENT = NUMBERS.replace(
         "probability": Extra((), low=0, high=1, meaning="probability of the first action"),
     }
 )
-POINT = {"transitions": [[[1]]], "rewards": [[0]], "discount": "1/2"}
-
-
+POINT: dict[str, Any] = {"transitions": [[[1]]], "rewards": [[0]], "discount": "1/2"}
 EVEN_CHANCES = by_hand("chances 3/4 and 3/4, beta = 1/2", **POINT, extras={"chances": ["3/4", "3/4"], "share": "1/3", "probability": "1/2"})
 CLOSE_CHANCES = by_hand("chances 3/4 and 5/8, beta = 1/2", **POINT, extras={"chances": ["3/4", "5/8"], "share": "2/5", "probability": "1/2"})
 APART_CHANCES = by_hand("chances 3/4 and 3/8, beta = 1/2", **POINT, extras={"chances": ["3/4", "3/8"], "share": "2/3", "probability": "1/2"})

@@ -1,4 +1,5 @@
-"""Robust policy gradient: the envelope gradient, gradient domination on both sides, the methods' rates.  Derivation: docs/theory/robust_gradient.md"""
+"""Robust policy gradient: the envelope gradient, gradient domination on both sides, the methods' rates.  Derivation:
+docs/theory/robust_gradient.md"""
 
 from sympy import Max, Rational, Symbol, sqrt
 

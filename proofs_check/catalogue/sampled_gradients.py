@@ -38,6 +38,7 @@ scalar_baseline = Claim(
         Form(
             "the value beats no baseline below twice the best one",
             q.value_variance <= q.bare_variance,
+            domain=WITH_BASELINE.replace(rewards=(0, 1)),
             where=((0, q.value_now), (q.value_now, 2 * q.best_baseline)),
         ),
     ],

@@ -86,6 +86,8 @@ class Bench(StrEnum):
 
     policy_gradient = "policy-gradient"
     solvers = "solvers"
+    robust = "robust"
+    sampling = "sampling"
 
 
 class Direction(StrEnum):
@@ -380,7 +382,7 @@ def report(
 
 @app.command()
 def bench(
-    what: Annotated[Bench, typer.Argument(metavar="policy-gradient|solvers")],
+    what: Annotated[Bench, typer.Argument(metavar="policy-gradient|solvers|robust|sampling")],
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repetitions.")] = False,
     full: Annotated[bool, typer.Option("--full", help="With the large models, which take minutes (solvers).")] = False,
     as_json: Json = False,

@@ -46,7 +46,8 @@ def rewrite_report(path: Path, out: Path | None) -> int:
 def run_bench(what: str, quick: bool, full: bool, as_json: bool) -> int:
     """Ours and the installed peers, side by side."""
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):  # with --json the table is for people, and stdout the JSON alone
-        rows = _bench_solvers(quick, full) if what == "solvers" else _bench_policy_gradient(quick)
+        run = {"solvers": lambda: _bench_solvers(quick, full), "robust": lambda: _bench_robust(quick), "sampling": lambda: _bench_sampling(quick)}
+        rows = run[what]() if what in run else _bench_policy_gradient(quick)
     if as_json:
         print_json([dataclasses.asdict(row) if dataclasses.is_dataclass(row) and not isinstance(row, type) else row for row in rows])
     return 0
@@ -56,6 +57,18 @@ def _bench_solvers(quick: bool, full: bool) -> list[Any]:
     from proofs_check.bench import solvers
 
     return list(solvers.bench(seconds=0.5 if quick else 4.0, full=full))
+
+
+def _bench_robust(quick: bool) -> list[Any]:
+    from proofs_check.bench import robust
+
+    return list(robust.bench(quick=quick))
+
+
+def _bench_sampling(quick: bool) -> list[Any]:
+    from proofs_check.bench import sampling
+
+    return list(sampling.bench(quick=quick))
 
 
 def _bench_policy_gradient(quick: bool) -> list[Any]:

@@ -46,6 +46,7 @@ MODULES = (
     "controllers",
     "continuous_actions",
     "control",
+    "koopman",
     "shooting",
     "smoothed",
     "side_mechanisms",

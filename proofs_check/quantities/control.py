@@ -1,11 +1,8 @@
-"""Linear-quadratic regulators with two states and two controls, and an exact Koopman lift.
+"""Linear-quadratic regulators with two states and two controls.
 
 Regulators: extras loop (2, 2), skew, inflow (2, 2) = B, gain (2, 2) = K.  The closed loop A - B K is loop with its corners multiplied and divided by
 skew, so that its spectral radius is below 1 and its norm need not be; A = (A - B K) + B K.  Q = L L' + 1/10, R = M M' + 1/10, S0 = N N' + 1/10 from
 `cost_root`, `control_root`, `start_root`.  A second gain is K + `change`.
-
-Lift: extras lift_a, lift_b, lift_c, leak (0 where left out) of x1' = a x1 + leak u, x2' = b x2 + c x1^2 + u; point (2,) the start, pushes (4,) the
-controls; the feedback u = -K z has K = (k1, b - lift_loop, k3), so that the lifted closed loop is stable where |a| < 1.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pgtheory import arithmetic
-from pgtheory.control.koopman import QuadraticSystem
 from pgtheory.linear_quadratic import LinearQuadratic, lyapunov, product, transpose
 from proofs_check.dual import Dual, solve
 from proofs_check.quantities.registry import define, given, per_instance
@@ -348,6 +344,24 @@ def _natural_gap(c: Context) -> Array:
     return per_instance(_gap(c, _natural_path(c)[1]))
 
 
+@define("natural_gap_mirrored", r"C(K-2E_K/\|W_K\|)-C(K^*)", "instance")
+def _natural_gap_mirrored(c: Context) -> Array:
+    """Gap after a natural gradient step twice as long as the largest allowed, in cost units."""
+    return per_instance(_gap(c, _natural_step_of(c, 1)))
+
+
+@define("natural_gap_beyond", r"C(K-4E_K/\|W_K\|)-C(K^*)", "instance")
+def _natural_gap_beyond(c: Context) -> Array:
+    """Gap after one four times as long as the largest allowed, in cost units; NaN where that gain does not stabilise."""
+    return per_instance(_gap(c, _natural_step_of(c, 2)))
+
+
+def _natural_step_of(c: Context, scale: int) -> Array:
+    problem, gain = plant(c)
+    largest = eigenvalues(problem.weight(problem.cost_matrix(gain)))[1]
+    return problem.natural_gradient(gain, (scale / largest)[:, None, None])
+
+
 @define("natural_gaps", r"C(K_k)-C(K^*)", "instance", "iterations")
 def _natural_gaps(c: Context) -> Array:
     """Gaps after 1, 2, 3, 4 natural gradient steps of the size that the first gain allows, in cost units."""
@@ -395,154 +409,3 @@ def _second_margin(c: Context) -> Array:
 def _mean_margin(c: Context) -> Array:
     """Positive exactly where the mean of the two closed loops, that of the mean gain, is stable."""
     return per_instance(schur_margin((c.extra("first_loop") + c.extra("second_loop")) / 2))
-
-
-# An exact Koopman lift
-
-
-def _system(c: Context) -> QuadraticSystem:
-    leak = c.extra("leak") if "leak" in c.extras else c.extra("lift_a") * 0
-    return QuadraticSystem(c.extra("lift_a"), c.extra("lift_b"), c.extra("lift_c"), leak)
-
-
-def _drop_leak(system: QuadraticSystem) -> tuple[Array, Array]:
-    return QuadraticSystem(system.a, system.b, system.c).lifted()
-
-
-def _trail(c: Context) -> tuple[Array, list[Array]]:
-    """The lifted states of four steps of the system itself under the pushes, and those of the lift."""
-    system, state = _system(c), c.extra("point")
-    flow, inflow = _drop_leak(system)
-    own, lifted = [], [system.lift(state)]
-    for k in range(STEPS):
-        push = c.extra("pushes")[:, k]
-        state = system.step(state, push)
-        own.append(system.lift(state))
-        lifted.append(np.einsum("bij,bj->bi", flow, lifted[-1]) + inflow[..., 0] * push[:, None])
-    return np.stack(own, axis=1), lifted[1:]
-
-
-@define("system_trail", r"z(x_k)", "instance", "coordinates of four steps")
-def _system_trail(c: Context) -> Array:
-    """Coordinates (x1, x2, x1^2) of four states of the nonlinear system."""
-    own = _trail(c)[0]
-    return own.reshape(len(own), 1, -1)
-
-
-@define("lifted_trail", r"A z_{k-1}+B u_{k-1}", "instance", "coordinates of four steps")
-def _lifted_trail(c: Context) -> Array:
-    """The same coordinates as the linear lift predicts them."""
-    lifted = np.stack(_trail(c)[1], axis=1)
-    return lifted.reshape(len(lifted), 1, -1)
-
-
-def _lifted_problem(c: Context) -> tuple[LinearQuadratic, Array]:
-    """The lifted regulator with cost QQ' of `lift_cost` (3, 3) and R = lift_control_cost, and the feedback (B, 1, 3)."""
-    flow, inflow = _drop_leak(_system(c))
-    root = c.extra("lift_cost")
-    side = c.extra("lift_gain")
-    gain = np.stack([side[:, 0], c.extra("lift_b") - c.extra("lift_loop"), side[:, 1]], axis=-1)[:, None]
-    control = c.extra("lift_control_cost")[:, None, None]
-    return LinearQuadratic(flow, inflow, product(root, transpose(root)), control, product(root, transpose(root))), gain
-
-
-def _form(matrix: Array, z: Array) -> Array:
-    return np.einsum("bi,bij,bj->b", z, matrix, z)
-
-
-@define("lifted_cost", r"z^T P_Kz", "instance")
-def _lifted_cost(c: Context) -> Array:
-    """Cost of the feedback from the start, by the Lyapunov equation of the lift."""
-    problem, gain = _lifted_problem(c)
-    return per_instance(_form(problem.cost_matrix(gain), QuadraticSystem.lift(c.extra("point"))))
-
-
-def _simulated(c: Context) -> tuple[Array, Array]:
-    """What four steps of the nonlinear system cost under the feedback, and the lifted state that they end in."""
-    system, (problem, gain) = _system(c), _lifted_problem(c)
-    state, paid = c.extra("point"), 0
-    for _ in range(STEPS):
-        z = system.lift(state)
-        push = -np.einsum("bi,bi->b", gain[:, 0], z)
-        paid = paid + _form(problem.Q, z) + problem.R[:, 0, 0] * push * push
-        state = system.step(state, push)
-    return np.asarray(paid), system.lift(state)
-
-
-@define("four_steps_and_the_rest", r"\sum_{k<4}(z_k^T Qz_k+Ru_k^2)+z_4^T P_Kz_4", "instance")
-def _four_steps_and_the_rest(c: Context) -> Array:
-    """What four steps of the nonlinear system cost, and the lift's cost of what is left."""
-    paid, last = _simulated(c)
-    problem, gain = _lifted_problem(c)
-    return per_instance(paid + _form(problem.cost_matrix(gain), last))
-
-
-@define("four_steps", r"\sum_{k<4}(z_k^T Qz_k+Ru_k^2)", "instance")
-def _four_steps(c: Context) -> Array:
-    """What four steps of the nonlinear system cost."""
-    return per_instance(_simulated(c)[0])
-
-
-def _designed(c: Context) -> tuple[LinearQuadratic, Array, Array]:
-    """A regulator whose Riccati solution is P = L L' with L = `lift_cost`: Q = P - A'PA + A'PB W^-1 B'PA.  Returns it with K* (B, 1, 3) and P."""
-    problem, _ = _lifted_problem(c)
-    best = problem.Q
-    through = product(transpose(problem.B), best, problem.A)
-    weight = problem.weight(best)
-    cost = best - product(transpose(problem.A), best, problem.A) + product(transpose(through), through) / weight
-    return LinearQuadratic(problem.A, problem.B, cost, problem.R, problem.start), through / weight, best
-
-
-@define("designed_value", r"z^T Pz", "instance")
-def _designed_value(c: Context) -> Array:
-    """The quadratic form of the Riccati solution at the start."""
-    return per_instance(_form(_designed(c)[2], QuadraticSystem.lift(c.extra("point"))))
-
-
-@define("designed_backup", r"\min_u z^T Qz+Ru^2+z(x')^T Pz(x')", "instance")
-def _designed_backup(c: Context) -> Array:
-    """The right side of the nonlinear system's Bellman equation, minimised by the parabola through u = -1, 0, 1."""
-    system, (problem, _, best), state = _system(c), _designed(c), c.extra("point")
-    here = _form(problem.Q, system.lift(state))
-
-    def total(push: int) -> Array:
-        u = state[:, 0] * 0 + push
-        return here + problem.R[:, 0, 0] * u * u + _form(best, system.lift(system.step(state, u)))
-
-    left, middle, right = total(-1), total(0), total(1)
-    slope, bend = (right - left) / 2, (right + left) / 2 - middle
-    return per_instance(middle - slope * slope / (4 * bend))
-
-
-@define("designed_other_value", r"z^T P_Kz", "instance")
-def _designed_other_value(c: Context) -> Array:
-    """Cost of another stable feedback for the same problem."""
-    problem, gain = _designed(c)[0], _lifted_problem(c)[1]
-    return per_instance(_form(problem.cost_matrix(gain), QuadraticSystem.lift(c.extra("point"))))
-
-
-def _truncated(c: Context) -> tuple[QuadraticSystem, Array, Array, Array, Array]:
-    system = _system(c)
-    return system, c.extra("lift_b") - c.extra("lift_loop"), c.extra("point")[:, 0], c.extra("point")[:, 1] ** 2, c.extra("lift_control_cost")
-
-
-@define("linear_part_miss", r"V(x_1,0)-\hat V(x_1,0)", "instance")
-def _linear_part_miss(c: Context) -> Array:
-    """Cost of u = -k x2 from (x1, 0), with stage cost x1^2 + q2 x2^2 + R u^2, by the lift, less what the linear part alone predicts."""
-    system, gain, x1, q2, price = _truncated(c)
-    flow, inflow = _drop_leak(system)
-    zero = x1 * 0
-    stage = np.zeros((len(x1), 3, 3), dtype=flow.dtype) + zero[:, None, None]
-    stage[:, 0, 0], stage[:, 1, 1] = zero + 1, q2
-    problem = LinearQuadratic(flow, inflow, stage, price[:, None, None], stage)
-    full = problem.cost_matrix(np.stack([zero, gain, zero], axis=-1)[:, None])
-    state = np.stack([x1, zero], axis=-1)
-    predicted = x1 * x1 / (1 - system.a * system.a)
-    return per_instance(_form(full, system.lift(state)) - predicted)
-
-
-@define("linear_part_bias", r"(q_2+Rk^2)c^2x_1^4\tfrac{1+ma^2}{(1-m^2)(1-ma^2)(1-a^4)}", "instance")
-def _linear_part_bias(c: Context) -> Array:
-    """The formula for it, of fourth order in x1."""
-    system, gain, x1, q2, price = _truncated(c)
-    return per_instance(system.truncation_bias(gain, x1, q2, price))

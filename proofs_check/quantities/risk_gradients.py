@@ -199,8 +199,14 @@ def _path_cost_cvar_gradient(c: Context) -> Array:
 def _path_entropic_derivative(c: Context) -> Array:
     """Derivatives of the entropic risk of the return as a cost, in cost units."""
     p, x = paths(c)
-    e = arithmetic.exp(x * given(c, "aversion")[:, None])
-    return _moved(c, e / (mean(p, e) * given(c, "aversion"))[:, None])
+    # a constant added to X changes nothing, and the 1 drops out, since the derivatives of the probabilities sum to 0
+    more = _exp_minus_one((x - mean(p, x)[:, None]) * given(c, "aversion")[:, None])
+    return _moved(c, more / ((1 + mean(p, more)) * given(c, "aversion"))[:, None])
+
+
+def _exp_minus_one(x: Array) -> Array:
+    """e^x - 1, in floats with the relative precision of x."""
+    return np.expm1(x) if arithmetic.kind(x) == "float" else arithmetic.exp(x) - 1
 
 
 @define(
@@ -214,7 +220,7 @@ def _path_entropic_gradient(c: Context) -> Array:
     p, x = paths(c)
     beta = given(c, "aversion")
     best = -exponential.entropic(p, -x, beta)[:, None]
-    return _scored(c, best + (arithmetic.exp((x - best) * beta[:, None]) - 1) / beta[:, None])
+    return _scored(c, best + _exp_minus_one((x - best) * beta[:, None]) / beta[:, None])
 
 
 # EVaR of a cost: concave in the law, so that its gradient is its only supergradient

@@ -297,16 +297,11 @@ def _two_arms(c: Context) -> tuple[Array, Array, Array]:
     return arithmetic.maximum(rewards, axis=-1)[:, None], arithmetic.minimum(rewards, axis=-1)[:, None], worse
 
 
-def _tail_value(c: Context, worse: Array) -> Array:
-    """r_2 + (r_1 - r_2) max(0, 1 - worse / alpha): (B, R)."""
-    top, low, _ = _two_arms(c)
-    return low + (top - low) * positive(1 - worse / given(c, "tail")[:, None])
-
-
 @define("joint_closed_form", r"r_2+(r_1-r_2)\max(0,1-\pi_2/\alpha)", "step")
 def _joint_closed_form(c: Context) -> Array:
     """The same for two arms, in closed form, in reward units."""
-    return per_record(_tail_value(c, _two_arms(c)[2]))
+    top, low, worse = _two_arms(c)
+    return per_record(low + (top - low) * positive(1 - worse / given(c, "tail")[:, None]))
 
 
 @define("worse_probability", r"\pi_2", "step")
@@ -324,9 +319,9 @@ def _joint_gap(c: Context) -> Array:
 @define("joint_improvement", r"\max_{\bar\pi}\langle\bar\pi-\pi,\nabla\mathrm{CVaR}_\alpha\rangle", "step")
 def _joint_improvement(c: Context) -> Array:
     """Largest promise to first order: all weight of the worse arm moved, at the slope of a step that stays on one linear piece; 0 at the kink."""
-    worse = _two_arms(c)[2]
-    away = arithmetic.absolute(worse - given(c, "tail")[:, None])
-    step = np.minimum(away, worse) / 2
+    top, low, worse = _two_arms(c)
+    step = np.minimum(arithmetic.absolute(worse - given(c, "tail")[:, None]), worse) / 2
+    rewards = np.broadcast_to(np.stack([top, low], axis=-1), (*worse.shape, 2))
+    here, there = (tails.cvar(np.stack([1 - part, part], axis=-1), rewards, given(c, "tail")[:, None]) for part in (worse, worse - step))
     none = np.asarray(step == 0, dtype=bool)
-    slope = (_tail_value(c, worse - step) - _tail_value(c, worse)) / np.where(none, step * 0 + 1, step)
-    return per_record(np.where(none, worse * 0, worse * slope))
+    return per_record(np.where(none, worse * 0, worse * (there - here) / np.where(none, step * 0 + 1, step)))

@@ -77,7 +77,8 @@ def _coin(c: Context) -> list[Array]:
 @define("coin_max_min", r"\max_\pi\min_\xi V^{\pi,\xi}(0)", "instance")
 @exactly_known
 def _coin_max_min(c: Context) -> Array:
-    """Robust value of state 0 where nature says with which probability xi the first action leads to the good end (the second: 1 - xi), in reward units."""
+    """Robust value of state 0 where nature says with which probability xi the first action leads to the good end (the second: 1 - xi), in reward
+    units."""
     return per_instance(highest_of_least(_lines(c, _coin(c))))
 
 
@@ -213,8 +214,9 @@ def _edges(c: Context) -> tuple[list[tuple[int, int]], Array, Array]:
 def graph_values(c: Context, bits: Array) -> Array:
     """(B, M): values of the start of the chain for nature's numbers `bits` (B, M, N).
 
-    The chain picks an edge (i, j), visits a copy of i, where a hidden bit becomes 1 with probability bits[i], then a copy of j, and ends in "cut" (reward
-    0) if the second draw differs from the first, in "uncut" (reward 1 for ever) otherwise.  A graph without weight leads to "uncut" in as many steps."""
+    The chain picks an edge (i, j), visits a copy of i, where a hidden bit becomes 1 with probability bits[i], then a copy of j, and ends in
+    "cut" (reward 0) if the second draw differs from the first, in "uncut" (reward 1 for ever) otherwise.  A graph without weight leads to "uncut"
+    in as many steps."""
     pairs, shares, total = _edges(c)
     batch, many = bits.shape[:2]
     edges = [*pairs, None]

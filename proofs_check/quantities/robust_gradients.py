@@ -1,15 +1,14 @@
 """The gradient of worst-case values, what it dominates, and nature's own gradient, for L1 balls around the rows.
 
-J(pi) = min over kernels of V^{pi,P}(mu).  Worst kernels change with the policy, and J has kinks where they do.  Its directional derivatives are found here
-without any gradient, by differentiating the robust Bellman equation: the values V and their rates of change W along a direction h obey
+J(pi) = min over kernels of V^{pi,P}(mu).  Worst kernels change with the policy, and J has kinks where they do.  Its directional derivatives are
+found here without any gradient, by differentiating the robust Bellman equation: the values V and their rates of change W along a direction h obey
 
     W(s) = sum_a h(a|s) Q(s, a) + gamma sum_a pi(a|s) min over the rows q that are worst for V of q . W
 """
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -78,14 +77,14 @@ def directional_derivative(c: Context, direction: Array) -> Array:
 
 
 def _worst_twice(c: Context, values: Array, slopes: Array) -> Array:
-    """Among the rows that are worst for `values` those that are worst for `slopes`, (B, S, A, S'): mass is taken by falling value, then by falling slope,
-    and goes to the least slope among the least values."""
+    """Among the rows that are worst for `values` those that are worst for `slopes`, (B, S, A, S'): mass is taken by falling value, then by falling
+    slope, and goes to the least slope among the least values."""
     out = np.empty_like(c.transitions)
     half = c.extra("radii") / 2
     for b in range(len(values)):
         pairs = list(zip(values[b].tolist(), slopes[b].tolist(), strict=True))
         rank = np.empty(len(pairs), dtype=np.int64)
-        rank[sorted(range(len(pairs)), key=functools.cmp_to_key(lambda i, j: _order(pairs[i], pairs[j])))] = np.arange(len(pairs))
+        rank[sorted(range(len(pairs)), key=pairs.__getitem__)] = np.arange(len(pairs))
         lowest = int(np.argmin(rank))
         rates = np.broadcast_to(rank - rank[lowest], c.transitions[b].shape)
         moved = greedy(rates, c.transitions[b], half[b])
@@ -95,13 +94,6 @@ def _worst_twice(c: Context, values: Array, slopes: Array) -> Array:
         out[b] = c.transitions[b] - moved
         out[b][..., lowest] = out[b][..., lowest] + moved.sum(axis=-1)
     return out
-
-
-def _order(a: Any, b: Any) -> int:
-    for x, y in zip(a, b, strict=True):
-        if x != y:
-            return -1 if x < y else 1
-    return 0
 
 
 @define("robust_derivative", r"J'(\pi;\pi'-\pi)", "instance")

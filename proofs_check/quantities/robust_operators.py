@@ -198,7 +198,8 @@ def _stay(policy: Array, nominal: Array, values: Array) -> Array:
 
 
 def some_kernel(c: Context) -> Array:
-    """A kernel of the set, (B, S, A, S'): on the way from the nominal one to the one that is worst for the first given vector, as far as the share."""
+    """A kernel of the set, (B, S, A, S'): on the way from the nominal one to the one that is worst for the first given vector, as far as the
+    share."""
     away = ball_answer("l1", c.extra("radii"))(c.policies[:, 0], c.transitions, c.extra("first"))
     return c.transitions + c.extra("share")[:, None, None, None] * (away - c.transitions)
 

@@ -47,15 +47,9 @@ def _budget(c: Context) -> Array:
     return 2 * given(c, "attack_unit")
 
 
-@define("smoothed_success", r"p", "instance")
-def _smoothed_success(c: Context) -> Array:
-    """Probability without attack that the third state is the good one."""
-    return per_instance(_agent(c).success(c.extra("good"), STEPS))
-
-
 @define("attacked_success", r"p_{\mathrm{attack}}", "instance")
 def _attacked_success(c: Context) -> Array:
-    """The same under the worst attack of the budget, chosen from everything so far."""
+    """Probability that the third state is the good one under the worst attack of the budget, chosen from everything so far."""
     return per_instance(_agent(c).worst_success(c.extra("good"), STEPS, ATTACKS, ENERGY))
 
 

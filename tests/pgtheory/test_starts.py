@@ -63,3 +63,18 @@ def test_runs_take_starts_by_name_one_or_one_a_model():
 def test_a_bad_name_is_refused(name):
     with pytest.raises(ModelError, match="initial is"):
         pgtheory.run(CHAIN, pgtheory.NaturalPG(0.1), 1, initial=name)
+
+
+def test_the_command_line_starts_where_it_is_told(capsys):
+    import json
+
+    from proofs_check.cli.runs import run_methods
+
+    options = {"step_size": "1/10", "temperature": None, "geometry": None}
+    quiet = {"discount": None, "plot": None, "as_json": True, "out": None, "trail": None}
+    assert run_methods("chain(2)", "npg", options, 3, **quiet, start="adversarial:1/10") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["command"].endswith("--start adversarial:1/10")
+    mdp = mdps.zoo.load("chain(2)")
+    run = pgtheory.run(mdp, pgtheory.NaturalPG("1/10"), 3, initial="adversarial:1/10")
+    assert data["runs"][0]["gap"] == pytest.approx(run.gap().tolist())

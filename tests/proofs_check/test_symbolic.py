@@ -32,7 +32,7 @@ def case_of(left, right):
 )
 def test_the_catalogues_identities_are_proved_for_small_sizes(identifier, form):
     case = claims()[identifier].case(claims()[identifier].form(form))
-    small = [size for size in case.symbolic if size in ((1, 2), (2, 2))]
+    small = [size for size in case.symbolic if size in ((1, 1), (1, 2), (2, 2))]
     assert small
     for size in small:
         assert proved(case, *size)

@@ -192,3 +192,16 @@ def test_long_runs_last(mdp, method, settings, steps):
     )
     assert np.isfinite(to_float(arithmetic.exactly(end))).all()
     np.testing.assert_allclose(records[0, 0], to_float(arithmetic.exactly(end)), rtol=1e-6, atol=1e-6)  # gross agreement; rigour is tested above
+
+
+def test_a_run_that_no_precision_encloses_is_given_up_at_the_one_that_was_asked_for():
+    """Polyak's step divides by a gap that falls like exp(-t): a thousand steps would take more and more bits."""
+    from pgtheory.policy_gradient import Polyak
+    from pgtheory.policy_gradient.certified import NotEnclosed
+
+    tried = []
+    with pytest.raises(NotEnclosed, match="even at 4,096 bits"):
+        certified_run(
+            Polyak(step_size=1), zoo.arms([1, 0]), "uniform", [1], [1000], most_bits=4096, on_progress=lambda t, last, bits: tried.append(bits)
+        )
+    assert max(tried) <= 4096

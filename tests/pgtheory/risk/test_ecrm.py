@@ -38,7 +38,7 @@ def rectangular(problem: FiniteHorizon) -> FiniteHorizon:
     )
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(
     problem=finite_horizon_problems(max_horizon=1, max_states=2, max_actions=2, discount=st.sampled_from(["1", "1/2"])),
     level=st.sampled_from(["1/4", "1/2", "1"]),

@@ -17,6 +17,7 @@ from mdps.strategies import finite_horizon_problems, mdps, policies
 from pgtheory import arithmetic, risk, solve, state_values
 from pgtheory.exact import solve_exactly
 from pgtheory.risk.nested import (
+    _Rows,
     nested_action_values,
     nested_bounds,
     nested_evaluation,
@@ -181,6 +182,16 @@ def test_large_sparse_model_is_solved_with_sparse_systems() -> None:
     found = solve_nested(zoo.taxi(), "cvar:1/5")
     assert found.error < 1e-8
     assert np.allclose(found.values, solve(zoo.taxi()).values)  # taxi's moves are certain: no risk
+
+
+@settings(max_examples=10)
+@given(mdp=mdps(max_states=4, max_actions=2, ragged=True, exact=False))
+def test_rows_of_float_models_are_those_of_the_exact_twin(mdp: MDP) -> None:
+    rows = _Rows(mdp, "rational")
+    dense = arithmetic.exactly(np.zeros((mdp.num_pairs, mdp.num_states)))
+    np.add.at(dense, (np.arange(mdp.num_pairs)[:, None], rows.successors), rows.probabilities)
+    assert (dense == mdp.exact.choices).all()
+    assert (rows.rewards == mdp.exact.pair_rewards).all() and rows.discount == mdp.exact.discount
 
 
 def test_failures() -> None:

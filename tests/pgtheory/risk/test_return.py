@@ -136,6 +136,8 @@ def test_the_schedule_is_the_best_of_all_policies(mdp: MDP, beta: str) -> None:
     low, high = (float(fraction(x)) for x in remainder(mdp, 2))
     assert value + low <= whole.start_bounds[1] + 1e-12 and whole.start_bounds[0] <= value + high + 1e-12
     assert (whole.lower <= whole.upper).all() and whole.error <= 1e-8
+    long = solve_nested_horizon(cut(mdp, 40), f"entropic:{beta}", schedule=True)[0][0]  # the rest is worth 2^-39 at most
+    assert (whole.lower - 1e-11 <= long).all() and (long <= whole.upper + 1e-11).all()
 
 
 def test_entropic_limits() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -193,13 +195,12 @@ def test_radius_zero_is_the_nominal_row_and_a_large_one_the_whole_simplex():
     for p, v, _ in rows(11, 30):
         on = v[p > 0].min()
         flat = np.ones((p.size, p.size)) - np.eye(p.size)
-        cases = (
-            *((f, least) for s, least in (("all", v.min()), ("nominal", on)) for f in (lambda r, s=s: worst_l1(p, v, r, s), lambda r, s=s: worst_l2(p, v, r, s))),  # noqa: B023
-            *((lambda r, s=s: worst_linf(p, v, r, s), least) for s, least in (("all", v.min()), ("nominal", on))),  # noqa: B023
-            *((lambda r, s=s: worst_wasserstein(p, v, r, flat, s), least) for s, least in (("all", v.min()), ("nominal", on))),  # noqa: B023
-            (lambda r: worst_kl(p, v, r), on),  # noqa: B023
-            (lambda r: worst_chi2(p, v, r), on),  # noqa: B023
-        )
+        cases = [
+            (partial(worst_kl, p, v), on),
+            (partial(worst_chi2, p, v), on),
+            *((partial(f, p, v, support=s), least) for s, least in (("all", v.min()), ("nominal", on)) for f in (worst_l1, worst_l2, worst_linf)),
+            *((partial(worst_wasserstein, p, v, cost=flat, support=s), least) for s, least in (("all", v.min()), ("nominal", on))),
+        ]
         for function, least in cases:
             value, q = function(0.0)
             assert value == pytest.approx(p @ v, abs=ROUNDING * 8)
