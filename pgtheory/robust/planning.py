@@ -37,6 +37,8 @@ MOST_BY_POLICY = 2000
 MIXED_ROUNDS = 12
 MIXED_BITS = 4096
 """Rounds, and bits of the values, after which an s-rectangular optimum is taken to be irrational: digits double in every round that does not end."""
+BETWEEN_BOUNDS = 4
+"""Compiled sweeps of value iteration between two looks at the bounds."""
 METHODS = ("auto", "value", "policy")
 
 
@@ -109,8 +111,9 @@ Found = tuple[Array, Step, Array, Array, int, str]
 
 def _by_values(operator: Operator, tol: float, limit: int, start: Array | None = None) -> Found:
     W = np.zeros(operator.first.size - 1) if start is None else start
-    stale, width = 0, np.inf
-    for sweeps in range(1, limit + 1):
+    stale, width, sweeps = 0, np.inf, 0
+    while sweeps < limit:
+        sweeps += 1
         step = operator.greedy(W, kernel=False)
         lower, upper = operator.enclosure(W, step)
         now = float((upper - lower).max())
@@ -121,7 +124,9 @@ def _by_values(operator: Operator, tol: float, limit: int, start: Array | None =
         if stale > 30 or (now <= 4 * operator.floor(W) and stale > 2):
             return W, step, lower, upper, sweeps, "rounding"
         W = lower + (upper - lower) / 2  # centred: the constant by which t is shifted is the middle of the bounds
-    return W, step, lower, upper, limit, "limit"
+        if operator.repeats and sweeps + BETWEEN_BOUNDS < limit:
+            W, sweeps = operator.repeated(W, BETWEEN_BOUNDS), sweeps + BETWEEN_BOUNDS
+    return W, step, lower, upper, sweeps, "limit"
 
 
 def _by_policies(operator: Operator, tol: float, limit: int) -> Found:

@@ -3,6 +3,8 @@
     l1_dense, l1_sparse    sigma of every pair for the (s, a)-rectangular set: p . v, plus what moves from the top down to the lowest value
     l1_blocks              the s-rectangular update of every state without a linear program (`blocks.best_block` is its plain form)
 
+    l1_repeated            many sweeps of either kind in one call; an insertion sort keeps the order, which moves little between two sweeps
+
 A row's dot product with the values is one pass over memory; the walk from the most valuable state downwards ends after the few states that hold half
 the radius.  Rounding: a row of n entries has at most 2n + 8 operations on numbers of size at most max|v| after the values were centred.
 """
@@ -154,3 +156,29 @@ def l1_blocks(first_pair, rows, rewards, discount, values, order, mass, nominal,
             for a in range(count):
                 policy[begin + a] = slopes[a] / slope
     return missed
+
+
+@fast_kernel
+def keep_sorted(order, values):
+    """`order` by falling value, from an order that was so for values near these."""
+    for i in range(1, order.size):
+        state = order[i]
+        j = i - 1
+        while j >= 0 and values[order[j]] < values[state]:
+            order[j + 1] = order[j]
+            j -= 1
+        order[j + 1] = state
+
+
+@fast_kernel
+def l1_repeated(first_pair, rows, rewards, discount, values, order, mass, nominal, by_pairs, count):
+    """T^count values, in place, for the L1 set of pairs (`by_pairs`) or of states; `order` is kept sorted.  No bounds on the rounding."""
+    best, out, policy = np.empty(values.size), np.empty(rewards.size), np.empty(rewards.size)
+    chosen = np.empty(values.size, dtype=np.int64)
+    for _ in range(count):
+        keep_sorted(order, values)
+        if by_pairs:
+            l1_dense(first_pair, rows, rewards, discount, values, order, mass, nominal, out, best, chosen)
+        else:
+            l1_blocks(first_pair, rows, rewards, discount, values, order, mass, nominal, best, policy)
+        values[:] = best

@@ -305,6 +305,19 @@ def test_compiled_sweeps_are_the_plain_ones():
             assert operator.respond(W, fast.weights).below == pytest.approx(plain.below, abs=256 * ULP)
 
 
+def test_many_sweeps_in_one_call_are_the_sweeps_one_by_one():
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        nominal = mdps.MDP(rng.multinomial(6, np.full(7, 1 / 7), (7, 3)) / 6, rng.random((7, 3)), 0.9)
+        for ball in (L1(rng.choice([0.0, 0.3, 1.0, 2.5], (7, 3))), L1(rng.choice([0.0, 0.3, 1.0, 7.0], 7), rectangular="s")):
+            operator = Operator(RobustMDP(nominal, ball))
+            W = W0 = rng.integers(0, 4, 7).astype(float)
+            for _ in range(9):
+                W = operator.greedy(W, kernel=False).below
+            assert operator.repeats and operator.repeated(W0, 9) == pytest.approx(W, abs=1024 * ULP)
+    assert not Operator(RobustMDP(nominal, KL(0.1))).repeats
+
+
 def test_states_may_have_different_numbers_of_actions():
     nominal = zoo.inventory(3)
     for ambiguity in (L1("1/5"), L1("1/5", rectangular="s"), KL("1/10")):
