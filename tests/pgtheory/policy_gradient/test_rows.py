@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def generic(seed):
     return rng, mdp, 0.8 * rng.dirichlet(np.ones(actions), states) + 0.2 / actions
 
 
-@pytest.mark.parametrize("method", METHODS, ids=repr)
+@pytest.mark.parametrize("method", METHODS, ids=[re.sub(" at 0x[0-9a-f]+", "", repr(method)) for method in METHODS])
 def test_the_compiled_loop_takes_the_plain_step(method):
     for seed in range(8):
         _, mdp, policy = generic(seed)
