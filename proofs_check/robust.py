@@ -129,6 +129,8 @@ def _known(c: Context, name: str, make: Callable[[], Any]) -> Any:
 
 
 def _lifted(c: Context, make: Callable[[Context], Any], kind: type) -> Any:
+    """The rational twin's answer in balls.  Where policies are known in balls only, `values` and, for (s, a)-rectangular sets, `action_values` are
+    widened; with one budget a state only `values` may be read then, and `kernels` never: worst rows jump."""
     if c.kind != "ball":
         return make(c)
     twin, away = twin_of(c)

@@ -99,7 +99,8 @@ def path_probability(weights: Array, ends: Array, path: tuple[int, ...], horizon
     """Probability (...) that the agent's first steps are the given states, as the product of its move probabilities."""
     levels, out = desirabilities(weights, ends, horizon), ends[..., 0] * 0 + 1
     for t, (s, after) in enumerate(itertools.pairwise(path)):
-        out = out * weights[..., s, after] * levels[horizon - t - 1][..., after] / levels[horizon - t][..., s]
+        worth = weights[..., s, :] * levels[horizon - t - 1]
+        out = out * worth[..., after] / worth.sum(axis=-1)
     return out
 
 

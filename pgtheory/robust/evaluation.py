@@ -108,6 +108,8 @@ def _enclosed_values(robust: RobustMDP, policy: Array) -> Array:
 
     if robust.rectangular != "sa":
         raise ModelError("balls around the values of a policy need an (s, a)-rectangular set; use rationals for the others")
+    if robust.transition_rewards is not None:
+        raise ModelError("balls around the values of a policy take no rewards paid on arrival; use rationals")
     exact = robust.nominal.exact
     centre = np.array([[float(x.mid()) for x in row] for row in policy])
     values = arithmetic.balls(evaluate_robustly(robust, centre / centre.sum(axis=1, keepdims=True)).values)

@@ -8,7 +8,7 @@ it is Newton's method for V = T^pi V and squares its error.
 
     answer(policy, nominal, values) -> kernels      the rows that are worst for `values`: (..., S, A), (..., S, A, S'), (..., S) -> (..., S, A, S')
 
-The adversary's gradient (Wang, Ho, Petrik 2023; derived in docs/theory/robust.md), with d the visits from mu normalised to 1:
+The adversary's gradient (Wang, Ho, Petrik 2023; derived in docs/theory/robust_gradient.md), with d the visits from mu normalised to 1:
 
     dV(mu) / dP(s' | s, a) = gamma / (1 - gamma) d(s) pi(a | s) V(s')
 

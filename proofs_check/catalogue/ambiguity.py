@@ -95,7 +95,7 @@ norms = Claim(
     negative_controls=[
         Control(
             "however large the radius",
-            q.l2_far_formula >= q.l2_simplex_minimum,
+            q.l2_far_formula >= q.least_value,
             because="the ball leaves the simplex, and the formula falls below the least value",
         ),
         Control(
@@ -130,7 +130,7 @@ divergence = Claim(
             because="KL(p || q) <= delta is another set: it reaches further where p is small",
         ),
         Control(
-            "without the price of the radius",
+            "anything more",
             q.other_row_value >= q.kl_dual + q.tau,
             domain=PAIR,
             settings=TAU,
@@ -169,12 +169,12 @@ squares = Claim(
     negative_controls=[
         Control(
             "however large the radius",
-            q.chi2_far_formula >= q.l2_simplex_minimum,
+            q.chi2_far_formula >= q.least_value,
             domain=ROW.replace(extras={"v": V, "p": INSIDE.extras[1][1], "radius": Extra((), low=0, high=100, meaning="radius delta")}),
             because="the row that would attain it has negative entries, and the formula falls below the least value",
         ),
         Control(
-            "the cap may be dropped from the variance",
+            "rows outside the ball too",
             q.other_row_value >= q.chi2_variance_formula,
             domain=PAIR.replace(extras={**dict(PAIR.extras), "share": SHARE}),
             because="a row outside the ball has a lower mean than the ball's minimum",

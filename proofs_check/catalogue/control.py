@@ -587,7 +587,7 @@ advice = Claim(
             because="who always does the opposite of an advice not followed is steered best when they never follow",
         ),
         Control(
-            "silence at a price above the regret",
+            "silence at a price above half the regret",
             equal(q.priced_values, q.human_values),
             domain=PRICED,
             where=((q.human_regret / 2, q.advice_price),),

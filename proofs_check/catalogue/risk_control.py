@@ -157,6 +157,7 @@ joint_risk = Claim(
         Control(
             "dominated with a constant of 1000",
             q.joint_gap <= 1000 * q.joint_improvement,
+            where=((q.tail, q.worse_probability),),
             because="with more than alpha of the probability on the worse arm, the worst alpha consists of it whatever the rest does: no slope",
         ),
         Control(
@@ -197,6 +198,7 @@ MILD = _decision("the same at level 7/8", "7/8")
 
 static_history = Claim(
     id="static-cvar-needs-history",
+    departs="Two decisions, the second reward independent of the first; the proof is for any horizon",
     title="Static CVaR of a return: a search over one threshold, and policies that remember the rewards so far",
     source=Source("bauerle2011markov", where="the outer problem over the threshold, as recalled; instance derived here", version="MMOR 74(3)"),
     domain=DECIDE,
@@ -232,6 +234,7 @@ STUCK = by_hand(
 
 scoring = Claim(
     id="convex-scoring-two-stage",
+    departs="Two decisions; the proof is for any horizon",
     title="Risk by a convex scoring function: two minima exchanged, and alternating between them",
     source=Source("han2025risk", where="two-stage form, as recalled; the instance of alternating minimisation is derived here", version="2025"),
     domain=ALONE.replace(extras=COSTS),
@@ -275,6 +278,7 @@ FLAW = by_hand(
 
 decomposition = Claim(
     id="cvar-decomposition-evaluates-but-does-not-optimise",
+    departs="Two branches with two outcomes each",
     title="Splitting the level of CVaR over the branches: right for a policy, too high for the best one",
     source=Source(
         "hau2023dynamic", where="the flaw of the dynamic programme of Chow et al. (2015), as recalled; instance derived here", version="NeurIPS 2023"

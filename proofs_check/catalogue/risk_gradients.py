@@ -35,6 +35,7 @@ MODELS = ("loop(1/2)", "chain(1, 9/10)", "arms([1, 0])")
 
 cvar_gradient = Claim(
     id="cvar-policy-gradient",
+    departs="Trees of two steps; the proof is for any finite tree",
     title="Policy gradient of CVaR: the shortfall below the quantile times the score function",
     source=Source("tamar2015optimizing", where="the likelihood-ratio formula, as recalled; derived here", version="AAAI 2015"),
     domain=PATHS,
@@ -55,6 +56,7 @@ cvar_gradient = Claim(
 AROUND = {"eta": Extra((), low=-3, high=3, meaning="any v")}
 scoring_gradient = Claim(
     id="scoring-rule-policy-gradient",
+    departs="Trees of two steps; the proof is for any finite tree",
     title="Policy gradient of a risk by scoring rule: the derivative of the best v never enters",
     source=Source("han2025risk", where="policy gradient of a scoring rule, as recalled; derived here for four measures", version="2025"),
     domain=PATHS,

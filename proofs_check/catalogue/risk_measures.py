@@ -134,6 +134,7 @@ BELOW_ONE = {q.tail: Between(Rational(1, 50), Rational(99, 100))}
 
 evar = Claim(
     id="evar-kl-ball",
+    departs="Levels below 1; at 1 both sides are the mean",
     title="EVaR: the best entropic lower bound is the worst mean over a divergence ball",
     source=Source("ahmadijavid2012entropic", where="definition, dual representation and comparison with CVaR, as recalled", version="JOTA 155"),
     domain=ALONE.replace(extras=UNIT_LAW),
@@ -268,6 +269,7 @@ BIASED_QUANTILE = _coin("fair coin at level 3/5, one sample", samples=1, tail="3
 
 plug_in = Claim(
     id="plug-in-risk-is-optimistic",
+    departs="EVaR for one and two samples, and without its fall from n to n + 1; CVaR and the entropic risk for all that are listed",
     title="The risk of an empirical law is optimistic, less and less so with more samples",
     source=Source("unpublished", where="convexity in the law and Jensen's inequality; derived here"),
     domain=ALONE.replace(extras=FEW),

@@ -194,6 +194,6 @@ rate = Claim(
         ),
     ],
     uses=["ppg-one-over-t", "ecrm-augmented-equivalence"],
-    departs="Printed constants not seen; the best iterate is the last one, since every step improves; two levels, discount above 1/100000.",
+    departs="rho = mu. Printed constants not seen; the best iterate is the last one, since every step improves; two levels, discount above 1/100000.",
     instances=(SHORT_SIGHTED, CROSSED, NEARLY_EQUAL, "loop(1/2)"),
 )

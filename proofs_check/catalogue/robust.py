@@ -40,6 +40,7 @@ MISLED = by_hand(
 
 contraction = Claim(
     id="robust-bellman-contraction",
+    departs="L1 balls; for one budget a state the operator of a policy only",
     title="Robust Bellman operators contract by gamma, exactly",
     source=IYENGAR,
     domain=TWO,
@@ -81,6 +82,7 @@ SOME = BALLS.replace(
 
 saddle = Claim(
     id="robust-saddle-rectangular",
+    departs="L1 balls; the proof is for every compact (s, a)-rectangular set, convex or not",
     title="Rectangular sets: max min = min max, and a deterministic policy attains it",
     source=Source("nilim2005robust", where="Theorem 1, as recalled; Wiesemann, Kuhn, Rustem (2013), Proposition A.1", version="Oper. Res. 53(5)"),
     domain=SOME,

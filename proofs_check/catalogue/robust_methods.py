@@ -190,6 +190,7 @@ ROOT_OF_ENDS = by_hand(
 
 outer_rate = Claim(
     id="drpg-outer-rate",
+    departs="Any step size and every t. At the horizons that are run the bound lies above the first gap: it is not put to the test there",
     title="Projected gradient of the worst case: the best of t steps is near-optimal, as t^(-1/4)",
     source=Source(WANG, where="Theorem 3.3 (order), as recalled; constants derived here", version=WANG_VERSION),
     domain=RUNS,
@@ -198,7 +199,10 @@ outer_rate = Claim(
     where=((0, q.gamma),),
     horizon=24,
     forms=[
-        Form("any step size", q.best_robust_gap <= FACTOR * sqrt(2 * (q.robust_gap_mu_0 / (q.eta * (q.T + 1)) + FLOOR))),
+        Form(
+            "any step size",
+            q.best_robust_gap <= FACTOR * sqrt(2 * (q.robust_gap_mu_0 / (q.eta * (q.T + 1)) + FLOOR)),
+        ),
         Form(
             "one budget a state",
             q.best_shared_regret <= FACTOR * sqrt(2 * (1 / ((1 - q.gamma) * q.eta * (q.T + 1)) + FLOOR)),
@@ -253,6 +257,7 @@ LONG_STEPS = {q.eta: Between(Rational(1, 10), 100)}
 
 mirror = Claim(
     id="robust-euclidean-pmd",
+    departs="L1 balls; the proof carries over to every monotone evaluation that adds constants, entropic ones too; growth of at most 10 a step",
     title="Robust mirror descent, Euclidean: monotone, gamma a step, and 1/(2 eta) behind",
     source=Source("xiao2022convergence", where="the Euclidean step, carried over to robust values; derived here", version="arXiv:2201.07443v3"),
     domain=RUNS,

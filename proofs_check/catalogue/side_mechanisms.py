@@ -40,6 +40,7 @@ TWO_ARMS = _alone(
 
 adaptive = Claim(
     id="adaptive-management-sandwich",
+    departs="Two models and two steps",
     title="Several possible models: fixed plans, learning, and knowing",
     source=Source("duff2002optimal", where="Bayes-adaptive Markov decision processes; the chain of values is derived here", version="2002"),
     domain=ALONE.replace(extras=MANAGED),
@@ -109,6 +110,7 @@ COIN = by_hand(
 RECOURSE = PAIRS.replace(extras=TILTED)
 recourse = Claim(
     id="kl-recourse-free-energy",
+    departs="The growth of the divergence as tau falls is left out; its reward grows",
     title="Recourse near a reference: the tilted law of trajectories is that of a policy, and its value a free energy",
     source=Source("todorov2007linearly", where="linearly solvable problems, as recalled; derived here", version="NeurIPS 2007"),
     domain=RECOURSE,
@@ -165,6 +167,7 @@ FAIR = _alone(
 )
 pac_bayes = Claim(
     id="pac-bayes-gibbs",
+    departs="Four samples, enumerated",
     title="PAC-Bayes: exponential moment, failure probability, and the Gibbs posterior",
     source=Source("alquier2016properties", where="Catoni's bound in Hoeffding's form, as recalled; derived here", version="JMLR 2016"),
     domain=ALONE.replace(extras=PREDICTORS),
@@ -216,6 +219,7 @@ ALIKE = _alone(
 )
 mixtures = Claim(
     id="surrogate-mixture-importance-sampling",
+    departs="One control variate and one multiple of it",
     title="Importance sampling from a mixture of surrogates: convex in the weights, never much worse than the best one",
     source=Source("owen2000safe", where="mixture importance sampling with control variates, as recalled; derived here", version="JASA 2000"),
     domain=ALONE.replace(extras=MIXED),
@@ -298,7 +302,7 @@ inventory = Claim(
     negative_controls=[
         Control(
             "noise that grows with the trade",
-            equal(q.inventory_backup_scaled, q.inventory_value),
+            equal(q.inventory_trade_scaled, q.inventory_rule),
             because="the noise then is a cost of the trade, and the rule is no longer that of the noiseless problem",
         ),
         Control(

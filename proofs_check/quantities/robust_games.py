@@ -217,6 +217,15 @@ def graph_values(c: Context, bits: Array) -> Array:
     The chain picks an edge (i, j), visits a copy of i, where a hidden bit becomes 1 with probability bits[i], then a copy of j, and ends in
     "cut" (reward 0) if the second draw differs from the first, in "uncut" (reward 1 for ever) otherwise.  A graph without weight leads to "uncut"
     in as many steps."""
+    rows = _graph_rows(c, bits)
+    matrix = arithmetic.identity(rows.shape[-1], rows) - rows * c.discount[:, None, None, None]
+    rewards = np.full(rows.shape[:3], c.discount[0] * 0)
+    rewards[:, :, -1] = c.discount[0] * 0 + 1
+    return arithmetic.solve(matrix, rewards)[:, :, 0]
+
+
+def _graph_rows(c: Context, bits: Array) -> Array:
+    """(B, M, n, n): the rows of that chain; the last two states are "cut" and "uncut"."""
     pairs, shares, total = _edges(c)
     batch, many = bits.shape[:2]
     edges = [*pairs, None]
@@ -233,10 +242,7 @@ def graph_values(c: Context, bits: Array) -> Array:
         rows[:, :, first + 1, cut], rows[:, :, first + 1, uncut] = j, 1 - j
         rows[:, :, first + 2, cut], rows[:, :, first + 2, uncut] = 1 - j, j
     rows[:, :, cut, cut] = rows[:, :, uncut, uncut] = zero + 1
-    rewards = np.full((batch, many, size), zero)
-    rewards[:, :, uncut] = zero + 1
-    matrix = arithmetic.identity(size, rows) - rows * c.discount[:, None, None, None]
-    return arithmetic.solve(matrix, rewards)[:, :, 0]
+    return rows
 
 
 def _corners(c: Context) -> Array:
@@ -279,13 +285,20 @@ def _graph_value_at(c: Context) -> Array:
 @define("graph_hull_value", r"\min_{P\in\mathrm{hull}}V^P", "instance")
 @exactly_known
 def _graph_hull_value(c: Context) -> Array:
-    """Worst-case value of the chain if every copy of a node has a number of its own (the rectangular hull), in reward units."""
-    _, shares, total = _edges(c)
-    good = 1 / (1 - c.discount)
-    last = c.discount * least([good * 0, good])  # at the second copy, whatever the bit is, nature picks the end
-    first = c.discount * last
-    empty = np.where(total == 0, _reach(c), total * 0)
-    return per_instance(c.discount * (shares.sum(axis=1) if shares.shape[1] else total) * first + empty)
+    """Worst-case value of the chain if every copy of a node has a number of its own (the rectangular hull), in reward units.
+
+    Backwards along the chain, nature takes in every state the row that is worth less: those of the number 0 and of the number 1."""
+    nodes = c.extra("weights").shape[1]
+    ends = c.constant(np.broadcast_to(np.array([[0] * nodes, [1] * nodes], dtype=np.int64), (c.discount.size, 2, nodes)))
+    rows = _graph_rows(c, ends)
+    values = rows[:, 0, 0] * 0
+    values[:, -1] = values[:, -1] + 1 / (1 - c.discount)
+    paid = values * 0
+    paid[:, -1] = paid[:, -1] + 1
+    for _ in range(3):  # the start, a first copy, a second copy
+        worth = np.einsum("bmst,bt->bms", rows, values)
+        values = paid + c.discount[:, None] * least([worth[:, 0], worth[:, 1]])
+    return per_instance(values[:, 0])
 
 
 @define("graph_weight", "W", "instance")

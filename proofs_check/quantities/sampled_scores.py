@@ -116,11 +116,11 @@ def _least_variance(c: Context) -> Array:
     return _variance(c, _best(c))
 
 
-@define("other_arms_reward", r"\pi_2r_1+\pi_1r_2", "step")
+@define("other_arms_reward", r"\tfrac1{K-1}\textstyle\sum_a(1-\pi_a)r_a", "step")
 def _other_arms_reward(c: Context) -> Array:
-    """Two arms: each reward weighed by the other arm's probability, in reward units."""
+    """Each reward weighed by the probability of the other arms, over their number, in reward units; of one arm 0."""
     policy, rewards = _bandit(c)
-    return per_record((policy[..., ::-1] * rewards).sum(axis=-1))
+    return per_record(((1 - policy) * rewards).sum(axis=-1) / max(policy.shape[-1] - 1, 1))
 
 
 # A baseline that looks at the action

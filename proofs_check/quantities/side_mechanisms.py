@@ -9,6 +9,7 @@ Inventory: form, trade_cost, stock, spread, wealth (5,).
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -135,24 +136,32 @@ def _tilted(c: Context, moves: Array) -> Array:
 
 @define("recourse_path", r"\prod_t\pi_t(a_t|s_t)", "instance")
 def _recourse_path(c: Context) -> Array:
-    """Probability of three fixed actions from the first state under the tilted policy pi_t(a|s) = pi_0(a|s) w(s,a) Z_{t+1}(s') / Z_t(s)."""
+    """Probability of three fixed actions from the first state under the tilted policy, pi_0(a|s) w(s,a) Z_{t+1}(s') over its sum over a."""
     policy, tilts, moves = c.policies[:, 0], c.extra("tilts"), c.extra("moves")
     levels = [tilted_recursion(policy, tilts, moves, k) for k in range(STEPS + 1)]
     out = 1
     for t, (here, action) in enumerate(_walked(c)):
-        ahead = np.einsum("bst,bt->bs", moves[:, :, action], levels[STEPS - t - 1])
-        out = out * (here * policy[:, :, action] * tilts[:, :, action] * ahead / levels[STEPS - t]).sum(axis=-1)
+        worth = policy * tilts * np.einsum("bsat,bt->bsa", moves, levels[STEPS - t - 1])
+        out = out * (here * worth[:, :, action] / worth.sum(axis=-1)).sum(axis=-1)
     return per_instance(np.asarray(out))
 
 
 @define("recourse_gibbs", r"p_0(a_0,a_1,a_2)\,e^{R/\tau}/Z(s_0)", "instance")
 def _recourse_gibbs(c: Context) -> Array:
-    """The same by tilting the law of trajectories as a whole."""
-    policy, tilts = c.policies[:, 0], c.extra("tilts")
-    out = 1 / tilted_recursion(policy, tilts, c.extra("moves"), STEPS)[:, 0]
-    for here, action in _walked(c):
-        out = out * (here * policy[:, :, action] * tilts[:, :, action]).sum(axis=-1)
-    return per_instance(out)
+    """The same by tilting the law of trajectories as a whole: the weight of the sequence over the sum of the weights of all."""
+    actions = c.rewards.shape[2]
+    total = sum(_weight_of(c, sequence) for sequence in itertools.product(range(actions), repeat=STEPS))
+    return per_instance(_weight_of(c, (0, actions - 1, 0)) / total)
+
+
+def _weight_of(c: Context, actions: tuple[int, ...]) -> Array:
+    """Probability of the actions under the reference times e^(R / tau) along them, from the first state."""
+    weight = c.policies[:, 0] * c.extra("tilts")
+    here = weight[:, :, 0] * 0
+    here[:, 0] = here[:, 0] + 1
+    for action in actions:
+        here = np.einsum("bs,bst->bt", here * weight[:, :, action], c.extra("moves")[:, :, action])
+    return here.sum(axis=-1)
 
 
 def _walked(c: Context) -> list[tuple[Array, int]]:
@@ -421,7 +430,8 @@ def _inventory_value(c: Context) -> Array:
     return per_instance(form * stock * stock + gamma * form * noise / (1 - gamma))
 
 
-def _backup(c: Context, scaled: bool) -> Array:
+def _parabola(c: Context, scaled: bool) -> tuple[Array, Array, Array]:
+    """(value, slope, bend) at u = 0 of the right side of the Bellman equation as a function of the trade u."""
     form, trade, stock, noise, gamma, held = _inventory(c)
 
     def total(trade_size: Array) -> Array:
@@ -432,31 +442,27 @@ def _backup(c: Context, scaled: bool) -> Array:
     one = stock * 0 + 1
     low, middle, high = total(-one), total(one * 0), total(one)
     slope, bend = (high - low) / 2, (high + low) / 2 - middle
-    return per_instance(middle - slope * slope / (4 * bend))
+    return middle, slope, bend
 
 
 @define("inventory_backup", r"\min_u\phi q^2+\eta u^2+\gamma\mathbb{E}V(q-u+w)", "instance")
 def _inventory_backup(c: Context) -> Array:
     """The right side of the Bellman equation, minimised by the parabola through u = -1, 0, 1."""
-    return _backup(c, scaled=False)
-
-
-@define("inventory_backup_scaled", r"\min_u\phi q^2+\eta u^2+\gamma\mathbb{E}V(q-u+uw)", "instance")
-def _inventory_backup_scaled(c: Context) -> Array:
-    """The same where the noise grows with the trade."""
-    return _backup(c, scaled=True)
+    middle, slope, bend = _parabola(c, scaled=False)
+    return per_instance(middle - slope * slope / (4 * bend))
 
 
 @define("inventory_trade", r"u^*", "instance")
 def _inventory_trade(c: Context) -> Array:
-    """The trade that the equation chooses, by differences."""
-    form, trade, stock, _, gamma, _ = _inventory(c)
+    """The trade that minimises the right side of the Bellman equation, noise included."""
+    _, slope, bend = _parabola(c, scaled=False)
+    return per_instance(-slope / (2 * bend))
 
-    def total(size: int) -> Array:
-        u = stock * 0 + size
-        return trade * u * u + gamma * form * (stock - u) * (stock - u)
 
-    slope, bend = (total(1) - total(-1)) / 2, (total(1) + total(-1)) / 2 - total(0)
+@define("inventory_trade_scaled", r"u^*,\ \mathrm{noise}\ uw", "instance")
+def _inventory_trade_scaled(c: Context) -> Array:
+    """The same where the noise grows with the trade."""
+    _, slope, bend = _parabola(c, scaled=True)
     return per_instance(-slope / (2 * bend))
 
 

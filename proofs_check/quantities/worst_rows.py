@@ -233,8 +233,8 @@ def _l2_other_value(c: Context) -> Array:
     return _one(_mean(c, c.extra("p") - (c.extra("turn") * k)[:, None] * turned))
 
 
-@define("l2_simplex_minimum", r"\min_{|q-p|_2\le\beta,\,q\ge0}q\cdot v", "instance")
-def _l2_simplex_minimum(c: Context) -> Array:
+@define("least_value", r"\min_iv_i", "instance")
+def _least_value(c: Context) -> Array:
     """Least value: what no mean can be below, in reward units."""
     return _one(arithmetic.minimum(c.extra("v"), axis=-1))
 
@@ -393,10 +393,10 @@ def _chi2_variance_formula(c: Context) -> Array:
 @define("chi2_row_distance", r"\chi^2(q,p)", "instance")
 @exactly_known
 def _chi2_row_distance(c: Context) -> Array:
-    """chi2 divergence of that row."""
+    """chi2 divergence of that row, plus how far its sum is from 1."""
     mean, _, k = _small(c)
-    tilt = k[:, None] * (c.extra("v") - mean[:, None])
-    return _one((c.extra("p") * tilt * tilt).sum(axis=-1))
+    row = c.extra("p") * (1 - k[:, None] * (c.extra("v") - mean[:, None]))
+    return _one(_chi2(row, c.extra("p")) + arithmetic.absolute(row.sum(axis=-1) - 1))
 
 
 @define("chi2_row_radius", r"k^2\mathrm{Var}(v)", "instance")
