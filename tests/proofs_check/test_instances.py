@@ -24,8 +24,12 @@ CASES = {f"{case.claim}:{case.name}": case for found in claims().values() for ca
 @pytest.mark.parametrize("name", CASES)
 def test_named_instances_are_exact_and_meet_the_assumptions(name):
     case = CASES[name]
-    small = dataclasses.replace(case, instances=tuple(i for i in case.instances if isinstance(i, str) and i in SMALL + BANDITS) or case.instances[:1])
-    found = list(named(small))
+    quick = tuple(i for i in case.instances if isinstance(i, str) and i in SMALL + BANDITS)
+    for entries in (quick, case.instances[:1], case.instances):  # a form may speak about some of its claim's instances only
+        small = dataclasses.replace(case, instances=entries)
+        found = list(named(small))
+        if found:
+            break
     assert found
     for instance in found:
         assert instance.is_exact and instance.name
