@@ -24,9 +24,9 @@ from mdps.rational import fraction, rational
 from pgtheory import kernels
 from pgtheory.arithmetic import advantages, policy_values
 from pgtheory.compiled import kernel
-from pgtheory.kernels import keep, keep_minimum
 from pgtheory.policies import direct
 from pgtheory.policy_gradient.batched import Batched
+from pgtheory.policy_gradient.loops import compiled_loop, everywhere, itself
 from pgtheory.policy_gradient.method import Setting, check_rectangular
 from pgtheory.policy_gradient.potentials import HALVINGS, bregman_argmax
 from pgtheory.policy_gradient.rows import bregman_rows, tilted
@@ -35,7 +35,7 @@ Array = np.ndarray
 
 
 @kernel
-def _step(policy, P, r, gamma, step_size, order):
+def _step(policy, P, r, gamma, mu, step_size, order):
     """The compiled form of `BregmanDescent.plain_step`."""
     gains = step_size * kernels.advantages(P, r, gamma, kernels.policy_values(policy, P, r, gamma))
     if order == 1.0:
@@ -45,21 +45,7 @@ def _step(policy, P, r, gamma, step_size, order):
     return bregman_rows(policy, gains, order)
 
 
-@kernel
-def _run(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size, order):
-    for b in range(initial.shape[0]):
-        P, r, gamma = transitions[b], rewards[b], discount[b]
-        policy, t = initial[b].copy(), 0
-        lowest = policy.copy()
-        for k in range(times.size):
-            while t < times[k]:
-                policy = _step(policy, P, r, gamma, step_size[b], order)
-                t += 1
-                if watch:
-                    keep_minimum(lowest, policy)
-            keep(records[b, k], policy)
-            if watch:
-                keep(minima[b, k], lowest)
+_run = compiled_loop(_step, settings=2, shown=itself)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +69,7 @@ class BregmanDescent(Batched):
         return ("step_size",)
 
     def _loop(self, *arguments: Any) -> None:  # type: ignore[override]
-        _run(*arguments, float(fraction(rational(self.order))))
+        _run(*arguments, everywhere(float(fraction(rational(self.order))), arguments))
 
     def plain_step(self, policy: Array, transitions: Array, rewards: Array, discount: Any, start: Array, step_size: Any) -> Array:  # type: ignore[override]
         """argmax eta <A, p> - B(p, pi): a constant in a row changes nothing, so advantages serve."""

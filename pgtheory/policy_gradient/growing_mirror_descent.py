@@ -21,7 +21,8 @@ import numpy as np
 from pgtheory import arithmetic, kernels
 from pgtheory.arithmetic import advantages, log_softmax, policy_values, project_simplex, softmax
 from pgtheory.compiled import kernel
-from pgtheory.kernels import compiled_step, keep, keep_minimum
+from pgtheory.kernels import compiled_step
+from pgtheory.policy_gradient.loops import compiled_loop
 from pgtheory.policy_gradient.method import NoEnclosure, Setting
 from pgtheory.policy_gradient.remembered import LARGEST, SMALLEST, Remembering, check_geometry
 
@@ -123,6 +124,11 @@ def _parameters_in(state):
 
 
 @kernel
+def _softmax_of(state):
+    return kernels.softmax(_parameters_in(state))
+
+
+@kernel
 def _factor_in(state):
     return state[0, -1]
 
@@ -138,12 +144,6 @@ def _joined(params, factor):
     return out
 
 
-@kernel
-def _present(state, logits):
-    """The policy in a state."""
-    return kernels.softmax(_parameters_in(state)) if logits else _parameters_in(state)
-
-
 KERNELS = {
     "parameters_in": _parameters_in,
     "factor_in": _factor_in,
@@ -151,76 +151,10 @@ KERNELS = {
     "farthest_kl": _farthest_kl,
     "farthest_euclidean": _farthest_euclidean,
 }
-_growing_kl, _growing_euclidean = compiled_step(plain_growing_kl, KERNELS), compiled_step(plain_growing_euclidean, KERNELS)
-_adaptive_kl, _adaptive_euclidean = compiled_step(plain_adaptive_kl, KERNELS), compiled_step(plain_adaptive_euclidean, KERNELS)
-
-
-@kernel
-def _loop_growing_kl(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size, growth):
-    for b in range(initial.shape[0]):
-        P, r, gamma, mu, eta, w = transitions[b], rewards[b], discount[b], start[b], step_size[b], growth[b]
-        state, t = initial[b].copy(), 0
-        lowest = _present(state, True)
-        for k in range(times.size):
-            while t < times[k]:
-                state = _growing_kl(state, P, r, gamma, mu, eta, w)
-                t += 1
-                if watch:
-                    keep_minimum(lowest, _present(state, True))
-            keep(records[b, k], state)
-            if watch:
-                keep(minima[b, k], lowest)
-
-
-@kernel
-def _loop_growing_euclidean(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size, growth):
-    for b in range(initial.shape[0]):
-        P, r, gamma, mu, eta, w = transitions[b], rewards[b], discount[b], start[b], step_size[b], growth[b]
-        state, t = initial[b].copy(), 0
-        lowest = _present(state, False)
-        for k in range(times.size):
-            while t < times[k]:
-                state = _growing_euclidean(state, P, r, gamma, mu, eta, w)
-                t += 1
-                if watch:
-                    keep_minimum(lowest, _present(state, False))
-            keep(records[b, k], state)
-            if watch:
-                keep(minima[b, k], lowest)
-
-
-@kernel
-def _loop_adaptive_kl(transitions, rewards, discount, start, initial, times, watch, records, minima, slack):
-    for b in range(initial.shape[0]):
-        P, r, gamma, mu, c = transitions[b], rewards[b], discount[b], start[b], slack[b]
-        state, t = initial[b].copy(), 0
-        lowest = _present(state, True)
-        for k in range(times.size):
-            while t < times[k]:
-                state = _adaptive_kl(state, P, r, gamma, mu, c)
-                t += 1
-                if watch:
-                    keep_minimum(lowest, _present(state, True))
-            keep(records[b, k], state)
-            if watch:
-                keep(minima[b, k], lowest)
-
-
-@kernel
-def _loop_adaptive_euclidean(transitions, rewards, discount, start, initial, times, watch, records, minima, slack):
-    for b in range(initial.shape[0]):
-        P, r, gamma, mu, c = transitions[b], rewards[b], discount[b], start[b], slack[b]
-        state, t = initial[b].copy(), 0
-        lowest = _present(state, False)
-        for k in range(times.size):
-            while t < times[k]:
-                state = _adaptive_euclidean(state, P, r, gamma, mu, c)
-                t += 1
-                if watch:
-                    keep_minimum(lowest, _present(state, False))
-            keep(records[b, k], state)
-            if watch:
-                keep(minima[b, k], lowest)
+_loop_growing_kl = compiled_loop(compiled_step(plain_growing_kl, KERNELS), settings=2, shown=_softmax_of)
+_loop_growing_euclidean = compiled_loop(compiled_step(plain_growing_euclidean, KERNELS), settings=2, shown=_parameters_in)
+_loop_adaptive_kl = compiled_loop(compiled_step(plain_adaptive_kl, KERNELS), settings=1, shown=_softmax_of)
+_loop_adaptive_euclidean = compiled_loop(compiled_step(plain_adaptive_euclidean, KERNELS), settings=1, shown=_parameters_in)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,8 +22,8 @@ from mdps.rational import rational_array, to_float
 from pgtheory import arithmetic, kernels
 from pgtheory.arithmetic import advantages, policy_values_and_visits, softmax
 from pgtheory.compiled import kernel
-from pgtheory.kernels import keep, keep_minimum
 from pgtheory.policy_gradient.batched import Batched, rowwise
+from pgtheory.policy_gradient.loops import compiled_loop
 from pgtheory.policy_gradient.method import Setting, resolved
 
 Array = np.ndarray
@@ -94,20 +94,7 @@ def _step(logits, P, r, gamma, mu, step_size, features):
     return out
 
 
-@kernel
-def _loop(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size, features):
-    for b in range(initial.shape[0]):
-        logits, t = initial[b].copy(), 0
-        lowest = kernels.softmax(logits)
-        for k in range(times.size):
-            while t < times[k]:
-                logits = _step(logits, transitions[b], rewards[b], discount[b], start[b], step_size[b], features[b])
-                t += 1
-                if watch:
-                    keep_minimum(lowest, kernels.softmax(logits))
-            keep(records[b, k], logits)
-            if watch:
-                keep(minima[b, k], lowest)
+_loop = compiled_loop(_step, settings=2)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,8 +20,8 @@ from mdps.errors import ModelError
 from pgtheory import kernels
 from pgtheory.arithmetic import advantages, log_softmax, policy_values_and_visits, softmax
 from pgtheory.compiled import kernel
-from pgtheory.kernels import keep, keep_minimum
 from pgtheory.policy_gradient.batched import Batched, rowwise
+from pgtheory.policy_gradient.loops import compiled_loop, everywhere
 from pgtheory.policy_gradient.method import Setting
 
 Array = np.ndarray
@@ -34,7 +34,7 @@ def _step(logits, P, r, gamma, mu, step_size, inner_step_size, inner_steps):
     values, visits = kernels.policy_values_and_visits(now, P, r, gamma, mu)
     gains = kernels.advantages(P, r, gamma, values)
     logits, slope = logits.copy(), np.empty(logits.shape[1])
-    for inner in range(inner_steps):
+    for inner in range(int(inner_steps)):
         if inner > 0:
             now = kernels.softmax(logits)
         for s in range(logits.shape[0]):
@@ -48,20 +48,7 @@ def _step(logits, P, r, gamma, mu, step_size, inner_step_size, inner_steps):
     return logits
 
 
-@kernel
-def _run(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size, inner_step_size, inner_steps):
-    for b in range(initial.shape[0]):
-        logits, t = initial[b].copy(), 0
-        lowest = kernels.softmax(logits)
-        for k in range(times.size):
-            while t < times[k]:
-                logits = _step(logits, transitions[b], rewards[b], discount[b], start[b], step_size[b], inner_step_size[b], inner_steps)
-                t += 1
-                if watch:
-                    keep_minimum(lowest, kernels.softmax(logits))
-            keep(records[b, k], logits)
-            if watch:
-                keep(minima[b, k], lowest)
+_run = compiled_loop(_step, settings=3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +75,7 @@ class MDPO(Batched):
         return ("step_size", "inner_step_size")
 
     def _loop(self, *arguments: Any) -> None:  # type: ignore[override]
-        _run(*arguments, self.inner_steps)
+        _run(*arguments, everywhere(self.inner_steps, arguments))
 
     def plain_step(  # type: ignore[override]
         self, logits: Array, transitions: Array, rewards: Array, discount: Any, start: Array, step_size: Any, inner_step_size: Any

@@ -19,10 +19,9 @@ from typing import Any, Literal
 import numpy as np
 
 from mdps.errors import ModelError
-from pgtheory import kernels
 from pgtheory.arithmetic import advantages, balls, lookahead, maximum, minimum, policy_values, project_simplex, softmax, sqrt
-from pgtheory.compiled import kernel
-from pgtheory.kernels import compiled_step, keep, keep_minimum
+from pgtheory.kernels import compiled_step
+from pgtheory.policy_gradient.loops import compiled_loop, itself
 from pgtheory.policy_gradient.method import Method, Setting
 from pgtheory.policy_gradient.natural import mean_absolute_advantage
 
@@ -41,42 +40,8 @@ def plain_step_euclidean(policy: Array, transitions: Array, rewards: Array, disc
     return project_simplex(policy + step_size * lookahead(transitions, rewards, discount, values))
 
 
-_step_kl = compiled_step(plain_step_kl)
-_step_euclidean = compiled_step(plain_step_euclidean)
-
-
-@kernel
-def _loop_kl(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size):
-    for b in range(initial.shape[0]):
-        P, r, gamma, mu, eta = transitions[b], rewards[b], discount[b], start[b], step_size[b]
-        logits, t = initial[b].copy(), 0
-        lowest = kernels.softmax(logits)
-        for k in range(times.size):
-            while t < times[k]:
-                logits = _step_kl(logits, P, r, gamma, mu, eta)
-                t += 1
-                if watch:
-                    keep_minimum(lowest, kernels.softmax(logits))
-            keep(records[b, k], logits)
-            if watch:
-                keep(minima[b, k], lowest)
-
-
-@kernel
-def _loop_euclidean(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size):
-    for b in range(initial.shape[0]):
-        P, r, gamma, mu, eta = transitions[b], rewards[b], discount[b], start[b], step_size[b]
-        policy, t = initial[b].copy(), 0
-        lowest = policy.copy()
-        for k in range(times.size):
-            while t < times[k]:
-                policy = _step_euclidean(policy, P, r, gamma, mu, eta)
-                t += 1
-                if watch:
-                    keep_minimum(lowest, policy)
-            keep(records[b, k], policy)
-            if watch:
-                keep(minima[b, k], lowest)
+_loop_kl = compiled_loop(compiled_step(plain_step_kl), settings=1)
+_loop_euclidean = compiled_loop(compiled_step(plain_step_euclidean), settings=1, shown=itself)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,8 +24,8 @@ from mdps.errors import ModelError, nearest
 from pgtheory import arithmetic, kernels
 from pgtheory.arithmetic import advantages, policy_values, softmax
 from pgtheory.compiled import kernel
-from pgtheory.kernels import keep, keep_minimum
 from pgtheory.policy_gradient.batched import Batched
+from pgtheory.policy_gradient.loops import compiled_loop, everywhere, itself
 from pgtheory.policy_gradient.method import NoEnclosure, Setting
 from pgtheory.policy_gradient.rows import clipped_rows, tilted
 
@@ -173,27 +173,13 @@ def clipped_argmax(policy: Any, gains: Any, clip: Any) -> Array:
 
 
 @kernel
-def _step(policy, P, r, gamma, strength, clipped):
+def _step(policy, P, r, gamma, mu, strength, clipped):
     """The compiled form of `MirrorLearning.plain_step` for the drifts kl and ppo."""
     gains = kernels.advantages(P, r, gamma, kernels.policy_values(policy, P, r, gamma))
     return clipped_rows(policy, gains, strength) if clipped else tilted(policy, strength * gains)
 
 
-@kernel
-def _run(transitions, rewards, discount, start, initial, times, watch, records, minima, strength, clipped):
-    for b in range(initial.shape[0]):
-        P, r, gamma = transitions[b], rewards[b], discount[b]
-        policy, t = initial[b].copy(), 0
-        lowest = policy.copy()
-        for k in range(times.size):
-            while t < times[k]:
-                policy = _step(policy, P, r, gamma, strength[b], clipped)
-                t += 1
-                if watch:
-                    keep_minimum(lowest, policy)
-            keep(records[b, k], policy)
-            if watch:
-                keep(minima[b, k], lowest)
+_run = compiled_loop(_step, settings=2, shown=itself)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +212,7 @@ class MirrorLearning(Batched):
 
     @property
     def _loop(self) -> Any:  # type: ignore[override]
-        return (lambda *arguments: _run(*arguments, self.drift == "ppo")) if self.drift in ("kl", "ppo") else None
+        return (lambda *arguments: _run(*arguments, everywhere(self.drift == "ppo", arguments))) if self.drift in ("kl", "ppo") else None
 
     def plain_step(self, policy: Array, transitions: Array, rewards: Array, discount: Any, start: Array, strength: Any) -> Array:  # type: ignore[override]
         """The maximiser in every state."""

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from pgtheory.arithmetic import lookahead, maximum, minimum, policy_values_and_visits, project_simplex
-from pgtheory.compiled import kernel
-from pgtheory.kernels import compiled_step, keep, keep_minimum
+from pgtheory.kernels import compiled_step
+from pgtheory.policy_gradient.loops import compiled_loop, itself
 from pgtheory.policy_gradient.method import Method, Setting
 
 Array = np.ndarray
@@ -31,24 +31,7 @@ def plain_step(policy: Array, transitions: Array, rewards: Array, discount: Any,
     return project_simplex(policy + step_size * visits[:, None] * action_values)
 
 
-_step = compiled_step(plain_step)
-
-
-@kernel
-def _loop(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size):
-    for b in range(initial.shape[0]):
-        P, r, gamma, mu, eta = transitions[b], rewards[b], discount[b], start[b], step_size[b]
-        policy, t = initial[b].copy(), 0
-        lowest = policy.copy()
-        for k in range(times.size):
-            while t < times[k]:
-                policy = _step(policy, P, r, gamma, mu, eta)
-                t += 1
-                if watch:
-                    keep_minimum(lowest, policy)
-            keep(records[b, k], policy)
-            if watch:
-                keep(minima[b, k], lowest)
+_loop = compiled_loop(compiled_step(plain_step), settings=1, shown=itself)
 
 
 @dataclasses.dataclass(frozen=True)

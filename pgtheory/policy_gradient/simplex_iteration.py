@@ -17,7 +17,7 @@ import numpy as np
 from pgtheory import kernels
 from pgtheory.arithmetic import absolute, advantages, identity, kind, less, less_equal, maximum, policy_values
 from pgtheory.compiled import kernel
-from pgtheory.kernels import keep, keep_minimum
+from pgtheory.policy_gradient.loops import compiled_loop, itself
 from pgtheory.policy_gradient.method import Method
 
 Array = np.ndarray
@@ -39,7 +39,7 @@ def plain_step(policy: Array, transitions: Array, rewards: Array, discount: Any,
 
 
 @kernel
-def _step(policy, transitions, rewards, discount):
+def _step(policy, transitions, rewards, discount, start):
     """The compiled form of `plain_step`."""
     values = kernels.policy_values(policy, transitions, rewards, discount)
     gains = kernels.advantages(transitions, rewards, discount, values)
@@ -56,20 +56,7 @@ def _step(policy, transitions, rewards, discount):
     return out
 
 
-@kernel
-def _loop(transitions, rewards, discount, start, initial, times, watch, records, minima):
-    for b in range(initial.shape[0]):
-        policy, t = initial[b].copy(), 0
-        lowest = policy.copy()
-        for k in range(times.size):
-            while t < times[k]:
-                policy = _step(policy, transitions[b], rewards[b], discount[b])
-                t += 1
-                if watch:
-                    keep_minimum(lowest, policy)
-            keep(records[b, k], policy)
-            if watch:
-                keep(minima[b, k], lowest)
+_loop = compiled_loop(_step, settings=0, shown=itself)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from pgtheory import kernels
 from pgtheory.arithmetic import log_softmax, lookahead, policy_values, softmax
-from pgtheory.compiled import kernel
-from pgtheory.kernels import compiled_step, keep, keep_minimum
+from pgtheory.kernels import compiled_step
 from pgtheory.policy_gradient.entropy_npg import mean_absolute_soft_advantage
+from pgtheory.policy_gradient.loops import compiled_loop
 from pgtheory.policy_gradient.method import Method, Setting
 
 Array = np.ndarray
@@ -31,24 +30,7 @@ def plain_step(logits: Array, transitions: Array, rewards: Array, discount: Any,
     return lookahead(transitions, rewards, discount, values) / temperature
 
 
-_step = compiled_step(plain_step)
-
-
-@kernel
-def _loop(transitions, rewards, discount, start, initial, times, watch, records, minima, temperature):
-    for b in range(initial.shape[0]):
-        P, r, gamma, mu, tau = transitions[b], rewards[b], discount[b], start[b], temperature[b]
-        logits, t = initial[b].copy(), 0
-        lowest = kernels.softmax(logits)
-        for k in range(times.size):
-            while t < times[k]:
-                logits = _step(logits, P, r, gamma, mu, tau)
-                t += 1
-                if watch:
-                    keep_minimum(lowest, kernels.softmax(logits))
-            keep(records[b, k], logits)
-            if watch:
-                keep(minima[b, k], lowest)
+_loop = compiled_loop(compiled_step(plain_step), settings=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,10 +26,9 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from pgtheory import kernels
 from pgtheory.arithmetic import absolute, advantages, elementwise, maximum, minimum, norm2, policy_values_and_visits, softmax, sqrt
-from pgtheory.compiled import kernel
-from pgtheory.kernels import compiled_step, keep, keep_minimum
+from pgtheory.kernels import compiled_step
+from pgtheory.policy_gradient.loops import compiled_loop
 from pgtheory.policy_gradient.method import Method, Setting
 
 Array = np.ndarray
@@ -42,24 +41,7 @@ def plain_step(logits: Array, transitions: Array, rewards: Array, discount: Any,
     return logits + step_size * visits[:, None] * policy * advantages(transitions, rewards, discount, values)
 
 
-_step = compiled_step(plain_step)
-
-
-@kernel
-def _loop(transitions, rewards, discount, start, initial, times, watch, records, minima, step_size):
-    for b in range(initial.shape[0]):
-        P, r, gamma, mu, eta = transitions[b], rewards[b], discount[b], start[b], step_size[b]
-        logits, t = initial[b].copy(), 0
-        lowest = kernels.softmax(logits)
-        for k in range(times.size):
-            while t < times[k]:
-                logits = _step(logits, P, r, gamma, mu, eta)
-                t += 1
-                if watch:
-                    keep_minimum(lowest, kernels.softmax(logits))
-            keep(records[b, k], logits)
-            if watch:
-                keep(minima[b, k], lowest)
+_loop = compiled_loop(compiled_step(plain_step), settings=1)
 
 
 @dataclasses.dataclass(frozen=True)
