@@ -22,23 +22,11 @@ from typing import Any
 
 import numpy as np
 
+from mdps.checks import check_rows, check_start, refuse_non_finite
 from mdps.errors import ModelError, plural
-from mdps.model import (
-    MDP,
-    SparseRows,
-    _as_choices,
-    _bytes,
-    _check_start,
-    _nonzero_blocks,
-    _numbers,
-    _padded,
-    _pair_rewards,
-    _refuse_non_finite,
-    check_rows,
-    checked_shapes,
-    rows_digest,
-)
+from mdps.model import MDP
 from mdps.rational import exact_rows, meant_array, rational, rational_array, to_float
+from mdps.rows import SparseRows, as_choices, bytes_of, checked_shapes, nonzero_blocks, numbers_of, padded, rewards_of_pairs, rows_digest
 
 Array = np.ndarray
 
@@ -75,12 +63,12 @@ class Stage:
     def transitions(self) -> Array:
         """(S, A, S') dense; rows of actions that a state does not have are 0."""
         rows = self.choices if isinstance(self.choices, np.ndarray) else self.choices.toarray()
-        return _padded(rows, self.action_mask)
+        return padded(rows, self.action_mask)
 
     @property
     def rewards(self) -> Array:
         """(S, A); 0 for actions that a state does not have."""
-        return _padded(self.pair_rewards, self.action_mask)
+        return padded(self.pair_rewards, self.action_mask)
 
     @property
     def _choices(self) -> Any:
@@ -193,16 +181,16 @@ class FiniteHorizon:
             if id(rows) not in made:
                 made[id(rows)] = _at(h, _checked, Stage(first, rows, paid, *labels))
         stages = [made[id(rows)] for _, rows, _ in parts]
-        last = np.zeros(sizes[-1]) if terminal is None else _numbers("terminal", terminal)
-        first_state = np.full(sizes[0], 1 / sizes[0]) if start is None else _numbers("start", start)
-        gamma = _numbers("discount", discount)
+        last = np.zeros(sizes[-1]) if terminal is None else numbers_of("terminal", terminal)
+        first_state = np.full(sizes[0], 1 / sizes[0]) if start is None else numbers_of("start", start)
+        gamma = numbers_of("discount", discount)
         for field, values, size in (("terminal", last, sizes[-1]), ("start", first_state, sizes[0])):
             if values.shape != (size,):
                 raise ModelError(f"{field} has shape {values.shape}; there are {plural(size, 'state')}")
-            _refuse_non_finite(field, values)
+            refuse_non_finite(field, values)
         if gamma.shape != () or not gamma[()] >= 0 or (gamma.dtype != object and not np.isfinite(gamma)):
             raise ModelError(f"discount is {discount}; it must be a finite number, at least 0")
-        _check_start(first_state, stages[0].state_label)
+        check_start(first_state, stages[0].state_label)
         exact = any(values.dtype == object for values in (last, first_state, gamma)) or any(_is_exact(stage) for stage in stages)
         if exact and start is None:
             first_state = rational_array([f"1/{sizes[0]}"] * sizes[0])
@@ -214,8 +202,8 @@ class FiniteHorizon:
 
     def _set(self, fields: dict[str, Any], numbers: tuple[Any, ...], exact: bool) -> None:
         stages, start, last, gamma = _converted(numbers, exact)
-        numbers_of = {"stages": tuple(stages), "start": _locked(start), "terminal": _locked(last)}
-        for key, value in {**fields, **numbers_of, "discount": gamma[()] if exact else float(gamma)}.items():
+        arrays = {"stages": tuple(stages), "start": _locked(start), "terminal": _locked(last)}
+        for key, value in {**fields, **arrays, "discount": gamma[()] if exact else float(gamma)}.items():
             object.__setattr__(self, key, value)
 
     def _twin(self, numbers: tuple[Any, ...]) -> FiniteHorizon:
@@ -280,7 +268,7 @@ class FiniteHorizon:
         pairs, end = 0, int(offset[-1])
         for h, stage in enumerate(source.stages):
             low = pairs
-            for count, columns, data in _nonzero_blocks(stage.choices):
+            for count, columns, data in nonzero_blocks(stage.choices):
                 at.append(low + np.repeat(np.arange(count.size), count)), to.append(offset[h + 1] + columns), probabilities.append(data)
                 low += count.size
             rewards.append(stage.pair_rewards), counts.append(np.diff(stage.first_pair))
@@ -305,10 +293,10 @@ class FiniteHorizon:
         known: dict[int, bytes] = {}
         for stage in self.stages:
             if id(stage) not in known:
-                known[id(stage)] = hashlib.sha256(_bytes(stage.first_pair) + _bytes(stage.pair_rewards) + rows_digest(stage.choices)).digest()
+                known[id(stage)] = hashlib.sha256(bytes_of(stage.first_pair) + bytes_of(stage.pair_rewards) + rows_digest(stage.choices)).digest()
             h.update(known[id(stage)])
         for part in (self.start, self.terminal, np.array([self.discount], dtype=self.terminal.dtype)):
-            h.update(_bytes(part))
+            h.update(bytes_of(part))
         return h.hexdigest()[:16]
 
 
@@ -322,12 +310,12 @@ def _at(step: int, build: Callable[..., Any], *parts: Any) -> Any:
 
 def _rectangular(transitions: Any, rewards: Any) -> tuple[Array, Any, Array]:
     """(first_pair, rows, pair rewards) of one step given as (S, A, S') and one of the three shapes of rewards."""
-    array = _numbers("transitions", transitions)
+    array = numbers_of("transitions", transitions)
     if array.ndim != 3 or 0 in array.shape:
         raise ModelError(f"transitions has shape {array.shape}; it must be (S, A, S') with at least one of each")
     states, actions, after = array.shape
-    rows = _as_choices(array.reshape(states * actions, after))
-    return checked_shapes(np.arange(states + 1) * actions, rows, _pair_rewards(rewards, rows, states, actions))
+    rows = as_choices(array.reshape(states * actions, after))
+    return checked_shapes(np.arange(states + 1) * actions, rows, rewards_of_pairs(rewards, rows, states, actions))
 
 
 def _names(kind: str, names: Sequence[str] | None, sizes: set[int]) -> tuple[str, ...] | None:

@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mdps.ambiguity.balls import Ambiguity, check_choice, checked_numbers, exact_numbers, float_numbers, per_pair
+from mdps.checks import ROW_TOLERANCE
 from mdps.errors import ModelError
-from mdps.model import MDP, ROW_TOLERANCE
+from mdps.model import MDP
 
 Array = np.ndarray
 

@@ -12,8 +12,9 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 
 from mdps.errors import ModelError
-from mdps.model import MDP, SparseRows
+from mdps.model import MDP
 from mdps.rational import fraction, is_exact, rational
+from mdps.rows import SparseRows
 
 Array = np.ndarray
 DENSE_ENTRIES = 2**16

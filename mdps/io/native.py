@@ -28,8 +28,9 @@ import numpy as np
 
 from mdps.errors import ModelError, nearest
 from mdps.io.files import Array, choice_matrix, discount_for, entries, in_file, read_arrays, read_text, refuse, show, write_text, write_whole
-from mdps.model import MDP, SparseRows
+from mdps.model import MDP
 from mdps.rational import rational, rational_array, simplest
+from mdps.rows import SparseRows
 
 # JSON
 

@@ -18,8 +18,9 @@ import numpy as np
 
 from mdps.errors import ModelError
 from mdps.io.files import in_file, read_arrays, read_text, refuse
-from mdps.model import MDP, SparseRows
+from mdps.model import MDP
 from mdps.rational import rational
+from mdps.rows import SparseRows
 from mdps.total_reward import Labelled, Objective
 
 Array = np.ndarray

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from mdps.errors import ModelError
-from mdps.model import MDP, SparseRows
+from mdps.model import MDP
 from mdps.rational import rational, rational_array
+from mdps.rows import SparseRows
 
 DENSE_ENTRIES = 2**16
 """Up to this many entries (pairs times states) an instance is stored dense: small models are fastest so, large ones fit only compressed."""

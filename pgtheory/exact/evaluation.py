@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from mdps.checks import ROW_TOLERANCE
 from mdps.errors import ModelError
-from mdps.model import MDP, ROW_TOLERANCE
+from mdps.model import MDP
 from pgtheory.exact.linear import induced, kind, model_like, same_kind, solve_resolvent
 
 Array = np.ndarray

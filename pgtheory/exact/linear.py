@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from mdps.model import MDP, SparseRows
+from mdps.model import MDP
 from mdps.rational import rational_array
+from mdps.rows import SparseRows
 
 Array = np.ndarray
 

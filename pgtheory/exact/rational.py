@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from mdps.errors import ModelError
-from mdps.model import MDP, SparseRows
+from mdps.model import MDP
+from mdps.rows import SparseRows
 from pgtheory.exact.certificate import Certificate, check_certificate
 from pgtheory.solution import ExactSolution, NotConverged
 

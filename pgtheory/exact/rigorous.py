@@ -26,8 +26,9 @@ from typing import Any
 import numpy as np
 
 from mdps.errors import ModelError
-from mdps.model import MDP, SparseRows
+from mdps.model import MDP
 from mdps.rational import rational, rational_array, to_float
+from mdps.rows import SparseRows
 from pgtheory.exact.linear import solve_resolvent
 from pgtheory.solution import ExactSolution, Solution
 

@@ -26,8 +26,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mdps.checks import ROW_TOLERANCE
 from mdps.errors import ModelError, nearest
-from mdps.model import ROW_TOLERANCE
 from pgtheory.arithmetic import kind
 from pgtheory.risk import exponential, tail
 from pgtheory.risk.scoring import check_weight

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdps import random
-from mdps.model import SparseRows
 from mdps.rational import CLOSE, exact_rows, fraction, meant_array
+from mdps.rows import SparseRows
 
 FLOATS = st.floats(0, 1e9, allow_subnormal=False)
 

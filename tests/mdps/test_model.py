@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdps import MDP, ModelError, strategies
-from mdps.model import SparseRows
 from mdps.rational import fraction, rational_array
+from mdps.rows import SparseRows
 
 P = np.array([[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.25, 0.75]]])
 R = np.array([[1.0, 0.0], [2.0, -1.0]])
