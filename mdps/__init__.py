@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 _HOME = {
+    "ConstrainedMDP": "mdps.constrained",
     "FiniteHorizon": "mdps.finite_horizon",
     "Labelled": "mdps.total_reward",
     "MDP": "mdps.model",

@@ -108,13 +108,17 @@ def run(
 
     method   one of `pgtheory.policy_gradient`, or any object with start(mdp) -> state, step(state, mdp) -> state, policy(state) -> (S, A)
     record   "log", "all", or the iterations to keep
+             or one with prepared(mdp) -> (model, method, mu), which is run on a model of its own (`pgtheory.risk.methods.ECRMPG`)
     initial  the first policy (S, A), or its name (`pgtheory.starts`): "uniform", "random:7", "adversarial:1/100"; a user's method begins where its
-             `start` says
+             `start` says, or at this policy if it has begin(mdp, policy)
     start    (S,) distribution mu of the gradient of V(mu); the model's if left out
     raises   ModelError: bad policy, distribution, setting or times; a state of a user's method whose policy is none
     """
     times = recorded_times(record, iterations)
     mdp = mdp.float
+    if hasattr(method, "prepared"):
+        model, inner, mu = method.prepared(mdp)
+        return run(model, inner, iterations, record, initial, mu if start is None else start)
     mu = mdp.start if start is None else _distribution(start, mdp)
     if not isinstance(method, Method):
         return _run_plain(mdp, method, times, mu, initial)
@@ -173,11 +177,9 @@ def _run_plain(mdp: MDP, method: Any, times: Array, mu: Array, initial: Any) -> 
     for part in ("start", "step", "policy"):
         if not callable(getattr(method, part, None)):
             raise ModelError(f"{type(method).__name__} is no method: it has no {part}(); needed are start(mdp), step(state, mdp) and policy(state)")
-    if not isinstance(initial, str):
-        raise ModelError("initial is for the methods of this package; a user's method begins where its start(mdp) says")
     problem = mdp if np.array_equal(mu, mdp.start) else mdp.replace(start=mu)
     states, policies, minima = [], [], []
-    state, t, lowest = method.start(problem), 0, None
+    state, t, lowest = _first_state(problem, method, initial), 0, None
     for when in times.tolist():
         while True:
             try:
@@ -193,6 +195,18 @@ def _run_plain(mdp: MDP, method: Any, times: Array, mu: Array, initial: Any) -> 
         minima.append(lowest)
     parameters: list[Any] = policies if any(x is None for x in states) else states
     return Trajectory(mdp, method, mu, times, np.stack(parameters), np.stack(policies), np.stack(minima))
+
+
+def _first_state(mdp: MDP, method: Any, initial: Any) -> Any:
+    """Where a method of the plain protocol begins."""
+    if isinstance(initial, str) and initial == "uniform":
+        return method.start(mdp)
+    if not hasattr(method, "begin"):
+        raise ModelError(f"initial: {type(method).__name__} begins where its start(mdp) says; to begin elsewhere it needs begin(mdp, policy) as well")
+    from pgtheory.exact.evaluation import check_policy
+    from pgtheory.starts import start_policy
+
+    return method.begin(mdp, check_policy(mdp, start_policy(initial, mdp) if isinstance(initial, str) else np.asarray(initial, dtype=np.float64)))
 
 
 def _initial_parameters(method: Method, initial: Any, mdp: MDP) -> Array:

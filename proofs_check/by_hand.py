@@ -1,13 +1,20 @@
-"""Complete exact instances written down number by number: the named hard cases that a claim's bounds and controls rest on."""
+"""Complete exact instances written down number by number: the named hard cases that a claim's bounds and controls rest on.
+
+A claim about matrices, laws or plans and no decision process has the domain `ALONE` with its arrays as extras; `alone` writes its instances."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from mdps.rational import rational_array
+from proofs_check.domains import random_mdps
 from proofs_check.instance import Instance
+
+ALONE = random_mdps(policy="any", mu="any", rho="mu", max_states=1, max_actions=1, max_discount=Fraction(0))
+"""One state, one action, discount 0: an instance is its extras."""
 
 
 def by_hand(
@@ -38,3 +45,8 @@ def by_hand(
     data["mu"] = data["rho"] = [f"1/{states}"] * states if mu is None else mu
     data["policy"] = [[f"1/{actions}"] * actions] * states if policy is None else policy
     return Instance.from_json({"name": name, **data, "settings": settings or {}, "extras": extras or {}})
+
+
+def alone(name: str, extras: dict[str, Any], settings: dict[str, Any] | None = None, discount: Any = 0) -> Instance:
+    """An instance of `ALONE`; a discount other than 0 for claims that use the number."""
+    return by_hand(name, transitions=[[[1]]], rewards=[[0]], discount=discount, extras=extras, settings=settings)

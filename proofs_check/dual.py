@@ -60,6 +60,11 @@ def solve(matrix: Dual, right: Dual) -> Dual:
 
 def derivative_of_value(c: Context, parameters: str, temperature: Array | None = None) -> Array:
     """dV(mu)/dpi(a|s) ("direct") or dV(mu)/dtheta(s,a) ("softmax") at each record: (B, R, S*A); of the regularised value at a temperature (B,)."""
+    return derivative_along(c, policy_slopes(c, parameters), temperature)
+
+
+def policy_slopes(c: Context, parameters: str) -> Array:
+    """Derivatives of the probabilities in themselves ("direct") or in the logits ("softmax") at each record: (B, R, S, A, S*A)."""
     policies = c.policies[:, c.now]
     batch, records, states, actions = policies.shape
     zero = c.discount[0] * 0  # in the numbers of this context
@@ -71,19 +76,14 @@ def derivative_of_value(c: Context, parameters: str, temperature: Array | None =
                 continue
             for b in range(actions):  # d pi(a|s) / d theta(s, b) = pi(a|s) (1[a = b] - pi(b|s))
                 slopes[:, :, s, a, s, b] = policies[:, :, s, a] * ((zero + int(a == b)) - policies[:, :, s, b])
-    return derivative_along(c, slopes.reshape(batch, records, states, actions, states * actions), temperature)
+    return slopes.reshape(batch, records, states, actions, states * actions)
 
 
 def derivative_along(c: Context, slopes: Array, temperature: Array | None = None) -> Array:
     """dV(mu) along K directions in which the probabilities move by `slopes` (B, R, S, A, K) at each record: (B, R, K).
 
     temperature  (B,) of the entropy-regularised value, whose reward is r - tau log pi, the logarithm differentiated too; None: the plain value"""
-    policies = c.policies[:, c.now]
-    states = policies.shape[2]
-    pi = Dual(policies, slopes)
-    scaled = (c.discount[:, None, None, None] * c.transitions)[:, None]  # (B, 1, S, A, S')
-    chain = Dual(np.einsum("nrsa,nrsat->nrst", pi.value, scaled), np.einsum("nrsak,nrsat->nrstk", pi.slope, scaled))
-    identity = c.constant(np.eye(states, dtype=np.int64))
+    pi = Dual(c.policies[:, c.now], slopes)
     paid = Dual(c.rewards[:, None] + pi.value * 0, pi.slope * 0)
     if temperature is not None:
         tau = temperature[:, None, None, None]
@@ -91,5 +91,22 @@ def derivative_along(c: Context, slopes: Array, temperature: Array | None = None
         paid = Dual(paid.value - tau * log_pi.value, paid.slope - tau[..., None] * log_pi.slope)
     each = pi * paid
     right = Dual(each.value.sum(axis=3), each.slope.sum(axis=3))
-    values = solve(Dual(identity - chain.value, -chain.slope), right)
+    values = solve(_resolvent(c, pi), right)
     return np.einsum("ns,nrsk->nrk", c.mu, values.slope)
+
+
+def occupancy_along(c: Context, slopes: Array) -> Dual:
+    """d(s) pi(a|s), normalised to 1, with its derivatives along K directions of the probabilities: a dual number of shape (B, R, S, A)."""
+    pi = Dual(c.policies[:, c.now], slopes)
+    matrix = _resolvent(c, pi)
+    across = Dual(matrix.value.swapaxes(2, 3), matrix.slope.swapaxes(2, 3))
+    start = ((1 - c.discount)[:, None] * c.mu)[:, None] + pi.value[:, :, :, 0] * 0
+    visits = solve(across, Dual(start, pi.slope[:, :, :, 0] * 0))
+    return Dual(visits.value[..., None], visits.slope[..., None, :]) * pi
+
+
+def _resolvent(c: Context, pi: Dual) -> Dual:
+    """I - gamma P_pi, (B, R, S, S)."""
+    scaled = (c.discount[:, None, None, None] * c.transitions)[:, None]  # (B, 1, S, A, S')
+    chain = Dual(np.einsum("nrsa,nrsat->nrst", pi.value, scaled), np.einsum("nrsak,nrsat->nrstk", pi.slope, scaled))
+    return Dual(c.constant(np.eye(chain.value.shape[-1], dtype=np.int64)) - chain.value, -chain.slope)

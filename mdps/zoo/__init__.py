@@ -16,6 +16,8 @@ _HOME = {
     **dict.fromkeys(("cliff_walking", "frozen_lake", "gridworld", "taxi"), "grids"),
     **dict.fromkeys(("fading_caution", "gamble_on_luck", "risk_case", "risk_cases", "survival"), "risk"),
     **dict.fromkeys(("max_cut", "risky_or_safe", "robust_case", "robust_cases", "robust_machine_replacement", "robust_river_swim"), "robust"),
+    **dict.fromkeys(("line", "switch", "utility_case", "utility_cases"), "utilities"),
+    **dict.fromkeys(("constrained_bandit", "constrained_case", "constrained_cases", "entropy_regularised"), "constrained"),
     **dict.fromkeys(("forest_management", "inventory", "machine_replacement", "polytope", "river_swim", "two_state"), "classics"),
 }
 __all__ = sorted(_HOME)

@@ -21,7 +21,7 @@ from mdps.errors import ModelError, nearest
 from mdps.model import MDP
 from mdps.rational import fraction, rational_array, simplest
 
-MODULES = ("bandits", "classics", "grids", "hard", "risk")
+MODULES = ("bandits", "classics", "grids", "hard", "risk", "utilities")
 LARGEST_POWER = 2**20
 """Bits that a power may have: 9**(9**9) would fill the memory."""
 

@@ -29,7 +29,7 @@ def primal_values(mdp: MDP) -> Array:
     from scipy.optimize import linprog
 
     scale = _scale(mdp)
-    found = linprog(np.ones(mdp.num_states), _flow(mdp), -mdp.float.pair_rewards / scale, bounds=(None, None), method="highs")
+    found = linprog(np.ones(mdp.num_states), flow(mdp), -mdp.float.pair_rewards / scale, bounds=(None, None), method="highs")
     return _answer(found) * scale
 
 
@@ -43,7 +43,7 @@ def dual_occupancy(mdp: MDP, start: Array | None = None) -> Array:
 
     rho = mdp.float.start if start is None else np.asarray(start, dtype=np.float64)
     scale = _scale(mdp)
-    found = linprog(-mdp.float.pair_rewards / scale, A_eq=-_flow(mdp).T, b_eq=(1 - mdp.float.discount) * rho, bounds=(0, None), method="highs")
+    found = linprog(-mdp.float.pair_rewards / scale, A_eq=-flow(mdp).T, b_eq=(1 - mdp.float.discount) * rho, bounds=(0, None), method="highs")
     return spread(mdp, np.maximum(_answer(found), 0.0))
 
 
@@ -51,7 +51,7 @@ def _scale(mdp: MDP) -> float:
     return float(np.max(np.abs(mdp.float.pair_rewards))) or 1.0
 
 
-def _flow(mdp: MDP) -> Any:
+def flow(mdp: MDP) -> Any:
     """gamma P - E, pairs by states: rows of the primal inequalities (gamma P - E) V <= -r."""
     from scipy.sparse import csr_array
 

@@ -44,6 +44,10 @@ _HOME = {
     "RobustMirrorDescent": "pgtheory.robust.mirror_descent",
     "RobustPG": "pgtheory.robust.gradient",
     "RobustSoftmaxPG": "pgtheory.robust.gradient",
+    "ECRMPG": "pgtheory.risk.methods",
+    "NestedActorCritic": "pgtheory.risk.methods",
+    "NestedPG": "pgtheory.risk.methods",
+    "RiskPG": "pgtheory.risk.methods",
 }
 NAMES = {
     "log-linear-npg": "LogLinearNPG",
@@ -90,6 +94,10 @@ NAMES = {
     "robust-mirror-descent-kl": "RobustMirrorDescent",
     "robust-pg": "RobustPG",
     "robust-softmax-pg": "RobustSoftmaxPG",
+    "risk-pg": "RiskPG",
+    "nested-risk-pg": "NestedPG",
+    "nested-actor-critic": "NestedActorCritic",
+    "ecrm-pg": "ECRMPG",
 }
 """The methods by the names that the command line and counterexample files use."""
 __all__ = [*_HOME, "NAMES", "method_named"]

@@ -115,6 +115,16 @@ def solve_entropic(mdp: MDP, beta: Any, tol: float = 1e-6, horizon: int | None =
     return EntropicSolution((low + high) / 2, low, high, (float(bounds[0]), float(bounds[1])), actions, neutral.actions, levels, b, mdp)
 
 
+def entropic_of_steps(mdp: MDP, beta: Any, horizon: int) -> float:
+    """max over history-dependent policies of ERM_beta of the discounted return of the first `horizon` steps, from the start distribution; float64."""
+    rows, b = _Rows(mdp, "float"), float(_number(check_beta(beta), np.zeros(1)))
+    values = np.zeros(mdp.num_states)
+    for t in range(horizon - 1, -1, -1):
+        rated = rows.rewards + rows.discount * entropic(rows.probabilities, values[rows.successors], b * float(rows.discount) ** (t + 1))
+        values = np.maximum.reduceat(rated, rows.first[:-1])
+    return float(entropic(mdp.float.start, values, b))
+
+
 def _horizon(size: float, discount: float, tol: float) -> int:
     """The least H with discount^{2H} size <= tol."""
     if size <= tol:

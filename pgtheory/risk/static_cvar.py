@@ -1,11 +1,19 @@
-"""Static CVaR of the whole return: optimal control by an augmented state, and the decomposition that does not optimise.
+"""Static CVaR and spectral risk of the whole return: optimal control by an augmented state, and the decomposition that does not optimise.
 
     max_pi CVaR_a(G)  =  max_eta  eta - (1/a) min_pi E (eta - G)_+                    over policies that may look at the whole history
 
 For a fixed threshold eta the inner problem is an ordinary one on (state, reward accumulated so far): a deterministic rule on this pair is optimal.
 For a fixed policy the best threshold is a quantile of its return, so eta need only run through the attainable returns.  One backward pass treats all
-of them at once; everything is in rationals, so the optimum is exact.  The mixture (1 - w) E + w CVaR_a works in the same way with the concave
-utility (1 - w) x + w (eta - (eta - x)_+ / a).  Baeuerle and Ott (2011).
+of them at once; everything is in rationals, so the optimum is exact.  Baeuerle and Ott (2011).
+
+A spectral measure sum_k w_k CVaR_{a_k} works in the same way: the maxima over eta_1, ..., eta_K are joint, and for fixed thresholds the utility
+sum_k w_k (eta_k - (eta_k - x)_+ / a_k) is that of an ordinary problem on the same pairs.  At the optimum eta_k is a quantile of ONE return, so only
+thresholds that rise with their levels need be tried: (N + K - 1 choose K) of them for N attainable returns.  A level of 1 is the mean and has none.
+Level 0, the worst outcome, is CVaR at every level below the least probability of a trajectory: a deterministic policy attains the optimum, and its
+outcomes have at least that probability.
+
+Not solved here: semideviation (concave and not convex in the law through its mean, so that neither deterministic policies nor thresholds suffice);
+entropic risk and EVaR have a schedule of levels instead (`entropic_control`).
 
 The decomposition.  F(y) = y CVaR_y is the integral of the quantile function: convex, piecewise linear on [0, 1], F(0) = 0.  For a FIXED policy
 
@@ -18,6 +26,7 @@ are taken later (Hau, Delage, Ghavamzadeh, Petrik 2023).  `decomposition` comput
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +38,7 @@ from mdps.errors import ModelError, plural
 from mdps.finite_horizon import FiniteHorizon
 from mdps.model import MDP
 from mdps.rational import rational
-from pgtheory.risk.measures import CVaR, Mean, MeanCVaR, Measure, parse
+from pgtheory.risk.measures import CVaR, Mean, Measure, Spectral, parse
 from pgtheory.risk.returns import MOST_NODES, Law, cut, remainder, return_law, stage_rows
 
 Array = np.ndarray
@@ -41,7 +50,7 @@ MOST_CELLS = 5_000_000
 class StaticSolution:
     """The best static risk of the return over all history-dependent policies, exact.
 
-    value       the optimum, rational;  threshold  an optimal eta (None for the mean and the worst outcome)
+    value       the optimum, rational;  threshold  an optimal eta (None for the mean and the worst outcome; a tuple, levels rising, of several)
     rule        rule[h][(state, accumulated reward)] -> action: an optimal policy
     law         the law of its return, whose risk is `value`
     lower,upper enclose the optimum of the problem that was asked: equal to `value` unless a discounted problem was cut
@@ -62,11 +71,11 @@ class StaticSolution:
 
 
 def solve_static(problem: FiniteHorizon | MDP, measure: Measure | str, horizon: int | None = None) -> StaticSolution:
-    """max over history-dependent policies of rho(G), rho a CVaR, mean-CVaR, the worst outcome or the mean; exact.
+    """max over history-dependent policies of rho(G), rho a CVaR, mean-CVaR, spectral measure, the worst outcome or the mean; exact.
 
     horizon  for a discounted MDP: it is cut after so many steps, and `lower`, `upper` enclose the optimum of the whole
-    raises   ModelError: another measure, no horizon, or too many pairs of state and accumulated reward
-    source   Baeuerle and Ott (2011), Theorem 3.1
+    raises   ModelError: another measure, no horizon, or too many pairs of state and accumulated reward (times thresholds)
+    source   Baeuerle and Ott (2011), Theorem 3.1; spectral measures: derived above
     """
     measure = parse(measure)
     low = high = fmpq(0)
@@ -77,35 +86,36 @@ def solve_static(problem: FiniteHorizon | MDP, measure: Measure | str, horizon: 
         model, problem = problem, cut(problem, horizon)
     elif horizon is not None:
         raise ModelError("a FiniteHorizon has its own horizon")
-    share, level = _mixture(measure)
+    parts = _spectrum(measure)
     graph = _Graph(problem)
     if model is not None:
         low, high = remainder(model, len(problem.stages), {s for s, _ in graph.layers[-1]})
     outcomes = graph.outcomes()
-    if level == 0 and share == 1:  # the smallest outcome: min over chance, max over actions, step by step
+    if [a for a, _ in parts] == [0]:  # the smallest outcome: min over chance, max over actions, step by step
         values, rule = graph.induct(np.array([[x] for x in outcomes], dtype=object), worst=True)
         law = return_law(problem, lambda h, s, paid: rule[0][h][(s, paid)])
         value = min((v for p, v in values), default=fmpq(0))[0]
         return StaticSolution(value, None, rule[0], law, value + low, value + high, measure, problem)
-    if share == 0 or level == 1:
-        thresholds: list[Any] = [None]
-        utility = np.array([[x] for x in outcomes], dtype=object)
-    elif level == 0:
-        raise ModelError(f"{measure.text}: a mixture of the mean and the worst outcome has no threshold; take a positive level")
-    else:
-        thresholds = sorted(set(outcomes))
-        if graph.size * len(thresholds) > MOST_CELLS:
-            raise ModelError(
-                f"{plural(graph.size, 'node')} times {plural(len(thresholds), 'return')} is more than {MOST_CELLS:,}; shorten the horizon"
-            )
-        x, eta = np.array(outcomes, dtype=object)[:, None], np.array(thresholds, dtype=object)[None, :]
-        utility = (1 - share) * x + share * (eta - np.maximum(eta - x, fmpq(0)) / level)
+    tails = [(a, w) for a, w in parts if a < 1]
+    returns = sorted(set(outcomes))
+    count = math.comb(len(returns) + len(tails) - 1, len(tails))
+    if graph.size * count > MOST_CELLS:
+        raise ModelError(
+            f"{plural(graph.size, 'node')} times {plural(count, 'choice')} of thresholds among {plural(len(returns), 'return')} is more than "
+            f"{MOST_CELLS:,}; shorten the horizon"
+        )
+    x = np.array(outcomes, dtype=object)[:, None]
+    chosen = list(itertools.combinations_with_replacement(returns, len(tails)))
+    utility = sum((w for a, w in parts if a == 1), fmpq(0)) * np.repeat(x, len(chosen), axis=1)
+    for k, (a, w) in enumerate(tails):
+        eta = np.array([thresholds[k] for thresholds in chosen], dtype=object)[None, :]
+        utility = utility + w * (eta - np.maximum(eta - x, fmpq(0)) / (graph.rarest if a == 0 else a))
     values, rule = graph.induct(utility)
     total = sum((p * v for p, v in values), fmpq(0))
     best = int(np.argmax(total))
     law = return_law(problem, lambda h, s, paid: rule[best][h][(s, paid)])
-    value = total[best]
-    return StaticSolution(value, thresholds[best], rule[best], law, value + low, value + high, measure, problem)
+    value, at = total[best], chosen[best]
+    return StaticSolution(value, None if not at else at[0] if len(at) == 1 else at, rule[best], law, value + low, value + high, measure, problem)
 
 
 def threshold_values(problem: FiniteHorizon, level: Any) -> tuple[list[Any], list[Any]]:
@@ -119,15 +129,22 @@ def threshold_values(problem: FiniteHorizon, level: Any) -> tuple[list[Any], lis
     return thresholds, list(sum((p * v for p, v in values), fmpq(0)))
 
 
-def _mixture(measure: Measure) -> tuple[Any, Any]:
-    """(weight of CVaR, its level) of a measure that this solver takes."""
+SOLVED = (Mean, CVaR, Spectral)
+"""The measures that `solve_static` takes."""
+
+
+def _spectrum(measure: Measure) -> list[tuple[Any, Any]]:
+    """(level, weight > 0) of the parts of a measure that this solver takes, levels rising, each once."""
     if isinstance(measure, Mean):
-        return fmpq(0), fmpq(1)
+        return [(fmpq(1), fmpq(1))]
     if isinstance(measure, CVaR):
-        return fmpq(1), _exact(measure.level)
-    if isinstance(measure, MeanCVaR):
-        return _exact(measure.weight), _exact(measure.level)
-    raise ModelError(f"the static optimum by augmented state is for cvar, mean-cvar, worst and mean; {measure.text} is none of them")
+        return [(_exact(measure.level), fmpq(1))]
+    if isinstance(measure, Spectral):
+        total: dict[Any, Any] = {}
+        for a, w in zip(map(_exact, measure.levels), map(_exact, measure.weights), strict=True):
+            total[a] = total.get(a, fmpq(0)) + w
+        return sorted((a, w) for a, w in total.items() if w != 0)
+    raise ModelError(f"the static optimum by augmented state is for cvar, mean-cvar, spectral, worst and mean; {measure.text} is none of them")
 
 
 def _exact(number: Any) -> Any:
@@ -166,6 +183,8 @@ class _Graph:
             self.layers.append(after)
             layer, factor = after, factor * exact.discount
         self.last = [paid + factor * exact.terminal[s] for s, paid in layer]
+        least = [min(p for row in stage_rows(stage) for _, p in row) for stage in exact.stages]
+        self.rarest = math.prod(least, start=min(p for p in self.start))
 
     def outcomes(self) -> list[Any]:
         """The return at every final pair."""

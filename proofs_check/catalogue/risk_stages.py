@@ -1,7 +1,10 @@
 """Three stages under risk: the schedule of entropic risk, expected conditional risk measures.  Derivation: docs/theory/risk_control.md"""
 
+import dataclasses
+
 from sympy import Rational, sqrt
 
+from mdps.rational import rational_array
 from proofs_check import quantities as q
 from proofs_check.by_hand import by_hand
 from proofs_check.catalogue.risk_measures import ALONE, LAW
@@ -32,6 +35,21 @@ SWITCH = by_hand(
     settings={"aversion": 16},
     extras={"final": ["3/10", 1, 0]},
 )
+NORMALS = {
+    "means": Extra((3,), low=-2, high=2, meaning="means of the first rewards, the last one of all that follow"),
+    "variances": Extra((3,), low=0, high=2, meaning="their variances"),
+}
+NORMAL = random_mdps(policy="uniform", mu="any", rho="mu", max_states=1, max_actions=1, max_discount=Rational(9, 10), extras=NORMALS)
+GENTLE = {q.aversion: Between(Rational(1, 20), 2)}
+EVER_NORMAL = by_hand(
+    "N(1, 1) for ever at discount 1/2, level 1",
+    transitions=[[[1]]],
+    rewards=[[0]],
+    discount="1/2",
+    settings={"aversion": 1},
+    extras={"means": [1, 1, 1], "variances": [1, 1, 1]},
+)
+"""Worth 4/3; with a constant level 1."""
 
 schedule = Claim(
     id="entropic-risk-needs-a-schedule",
@@ -58,8 +76,30 @@ schedule = Claim(
             settings={**AVERSE, q.factor: Between(Rational(1, 20), 1)},
             instances=("arms([1])",),
         ),
+        Form(
+            "independent normal rewards, without an end",
+            equal(q.normal_return_erm, q.normal_scheduled_value),
+            domain=NORMAL,
+            settings=GENTLE,
+            instances=(EVER_NORMAL,),
+        ),
+        Form(
+            "there too a constant level is too cautious",
+            q.normal_constant_value <= q.normal_scheduled_value,
+            domain=NORMAL,
+            settings=GENTLE,
+            instances=(EVER_NORMAL,),
+        ),
     ],
     negative_controls=[
+        Control(
+            "constant level, normal rewards",
+            equal(q.normal_constant_value, q.normal_return_erm),
+            domain=NORMAL,
+            settings=GENTLE,
+            instances=(EVER_NORMAL,),
+            because="the risk of a reward at t weighs with gamma^2t, not gamma^t: 4/3 against 1 for N(1, 1) at gamma = 1/2 and beta = 1",
+        ),
         Control(
             "one power of the discount late",
             equal(q.late_entropic_values, q.tree_entropic_values),
@@ -76,7 +116,7 @@ schedule = Claim(
             because="the level falls with time: of 3/10 for sure and a fair 0 or 1 the first choice is the sure one and the second the other",
         ),
     ],
-    departs="Stated for two decisions and a final reward; the proof is for any horizon.",
+    departs="Stated for two decisions and a final reward, and for normal rewards without decisions; the proof is for any horizon.",
     instances=(LATE, SWITCH, *SMALL),
     kind="equal",
 )
@@ -143,8 +183,9 @@ augmented = Claim(
 
 STEPS = {q.tail: Between(Rational(1, 10), 1), q.risk_share: Between(Rational(1, 20), 1), q.backups: (1, 2, 4, 8, 16, 40)}
 ANNOUNCED = {"announced": Extra((2,), meaning="the two levels eta")}
-LEARNT = random_mdps(policy="uniform", mu="positive", rho="mu", max_states=2, max_actions=2, max_discount=Rational(9, 10), extras=ANNOUNCED)
+LEARNT = random_mdps(policy="uniform", mu="positive", rho="any", max_states=2, max_actions=2, max_discount=Rational(9, 10), extras=ANNOUNCED)
 RATE = q.ecrm_cost_range * q.ecrm_mismatch * 16 * sqrt(q.gamma * q.S * q.A) / (1 - q.gamma) ** 3
+RATE_FROM_MU = q.ecrm_cost_range * q.ecrm_mismatch_from_mu * 16 * sqrt(q.gamma * q.S * q.A) / (1 - q.gamma) ** 3
 
 
 def _learnt(name: str, discount: str, steps: int) -> Instance:
@@ -168,6 +209,18 @@ NEARLY_EQUAL = by_hand(
     settings={"tail": 1, "risk_share": 1, "backups": 4},
     extras={"announced": [0, 1]},
 )
+HARDLY_STARTED = dataclasses.replace(
+    by_hand(
+        "two states that stay, the second hardly started in, 40 steps",
+        transitions=[[[1, 0]] * 2, [[0, 1]] * 2],
+        rewards=[[0, 1], [0, 1]],
+        discount="1/400",
+        mu=["99999/100000", "1/100000"],
+        settings={"tail": 1, "risk_share": "1/20", "backups": 40},
+        extras={"announced": [0, 0]},
+    ),
+    rho=rational_array([0, 1]),
+)
 
 rate = Claim(
     id="ecrm-projected-gradient-rate",
@@ -188,12 +241,17 @@ rate = Claim(
             because="at T = 1 that is the gap of the start, and at a small discount the bound is far below it: the first step counts",
         ),
         Control(
+            "mismatch of mu",
+            q.ecrm_gap <= RATE_FROM_MU / sqrt(q.backups),
+            because="a state that mu hardly starts in hardly moves; from mu it weighs little, from rho it may be all that counts",
+        ),
+        Control(
             "one over T squared",
             q.ecrm_gap <= RATE / q.backups**2,
             because="projected gradient at this step size needs many short steps while the horizon is long",
         ),
     ],
     uses=["ppg-one-over-t", "ecrm-augmented-equivalence"],
-    departs="rho = mu. Printed constants not seen; the best iterate is the last one, since every step improves; two levels, discount above 1/100000.",
-    instances=(SHORT_SIGHTED, CROSSED, NEARLY_EQUAL, "loop(1/2)"),
+    departs="Printed constants not seen; the best iterate is the last one, since every step improves; two levels, discount above 1/100000.",
+    instances=(SHORT_SIGHTED, CROSSED, NEARLY_EQUAL, HARDLY_STARTED, "loop(1/2)"),
 )

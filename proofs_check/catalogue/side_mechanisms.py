@@ -8,18 +8,12 @@ from fractions import Fraction
 from sympy import Rational
 
 from proofs_check import quantities as q
-from proofs_check.by_hand import by_hand
+from proofs_check.by_hand import ALONE, alone, by_hand
 from proofs_check.claim import Claim, Control, Form, Source
 from proofs_check.domains import Between, Extra, random_mdps
 from proofs_check.statement import equal
 
-ALONE = random_mdps(policy="any", mu="any", rho="mu", max_states=1, max_actions=1, max_discount=Fraction(0))
 PAIRS = random_mdps(policy="interior", mu="any", rho="mu", max_states=3, max_actions=2)
-
-
-def _alone(name, extras, settings=None, discount=0):
-    return by_hand(name, transitions=[[[1]]], rewards=[[0]], discount=discount, extras=extras, settings=settings)
-
 
 # Adaptive management
 
@@ -30,7 +24,7 @@ MANAGED = {
     "fixed_plan": Extra((2, 2, 2), "distribution", meaning="a Markov policy for two steps"),
 }
 PAYS, PAYS_NOT = [0, 1, 0, 0], [1, 0, 0, 0]  # and the state stays 0
-TWO_ARMS = _alone(
+TWO_ARMS = alone(
     "which of two arms pays",
     {
         "outcomes": [[[PAYS, PAYS_NOT]] * 2, [[PAYS_NOT, PAYS]] * 2],
@@ -157,7 +151,7 @@ PREDICTORS = {
     "predictor_prior": Extra((2,), "interior", meaning="prior over the predictors"),
 }
 BETAS = {q.beta: Between(Rational(1, 5), 10)}
-FAIR = _alone(
+FAIR = alone(
     "two constant predictors of a fair coin",
     {
         **{"losses": [[0, 1, 1], [1, 0, 0]], "outcome_law": ["1/2", "1/2", 0]},
@@ -210,7 +204,7 @@ MIXED = {
     "mixing": Extra((2,), "interior", meaning="weights w"),
     "second_mixing": Extra((2,), "interior", meaning="other weights"),
 }
-ALIKE = _alone(
+ALIKE = alone(
     "a surrogate that is the target",
     {
         **{"target_law": ["1/4"] * 4, "values": [1, 1, "1/2", "1/2"], "surrogate_laws": [["1/3", "1/3", "1/6", "1/6"], ["1/4"] * 4]},
@@ -288,7 +282,7 @@ STOCKS = {
 }
 HELD = ALONE.replace(max_discount=Fraction(9, 10), extras=STOCKS)
 WEALTH = ALONE.replace(max_discount=Fraction(9, 10), extras={"wealth": Extra((5,), low=-2, high=2, meaning="wealth at five times")})
-MAKER = _alone("an inventory", {"form": 1, "trade_cost": 1, "stock": 3, "spread": 1, "wealth": [0, 1, 1, 1, 1]}, discount="1/2")
+MAKER = alone("an inventory", {"form": 1, "trade_cost": 1, "stock": 3, "spread": 1, "wealth": [0, 1, 1, 1, 1]}, discount="1/2")
 inventory = Claim(
     id="inventory-quadratic-market-maker",
     title="A quadratic inventory: certainty equivalence, and when mark-to-market rewards telescope",

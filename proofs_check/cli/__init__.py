@@ -331,6 +331,9 @@ def run(
     temperature: Annotated[str | None, typer.Option(metavar="NUMBER", help="Weight of the entropy, where a method has one.")] = None,
     geometry: Annotated[str | None, typer.Option(metavar="NAME", help="Mirror descent: kl, euclidean, ...")] = None,
     robust: Annotated[str | None, typer.Option(metavar="SET", help="Ball around every row, for the robust methods (drpg, ...): l1:0.2.")] = None,
+    risk: Annotated[
+        str | None, typer.Option(metavar="MEASURE", help="For the risk-averse methods (risk-pg, nested-risk-pg, ecrm-pg, ...): cvar:0.1.")
+    ] = None,
     start: Annotated[str, typer.Option(metavar="NAME", help="First policy: uniform, random:SEED or adversarial:SHARE.")] = "uniform",
     iterations: Annotated[int, typer.Option(min=1, help="Steps.")] = 1000,
     discount: Discount = None,
@@ -340,19 +343,22 @@ def run(
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write t, gap, value and bounds of all runs to .csv.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Sampled methods (reinforce, storm-pg, ...): paths a step.")] = 10,
     runs: Annotated[int, typer.Option(min=1, help="Sampled methods: independent runs.")] = 20,
-    horizon: Annotated[int | None, typer.Option(min=1, help="Sampled methods: steps of a path.")] = None,
+    horizon: Annotated[int | None, typer.Option(min=1, help="Steps of a path (sampled methods), of the return (risk-pg).")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Sampled methods: seed.")] = 0,
 ) -> None:
     """Run policy gradient methods on a model and compare them: final gap, fitted rate, the theorems that apply."""
-    from proofs_check.cli.runs import robust_options, run_methods
+    from proofs_check.cli.runs import risk_options, robust_options, run_methods
     from proofs_check.cli.sampled import Sampling, is_sampled, run_sampled_methods
 
     options = {"step_size": step_size, "temperature": temperature, "geometry": geometry} | robust_options(robust)
     if any(is_sampled(part) for part in method.split(",")):
+        if risk is not None:
+            raise ModelError("--risk is for the risk-averse methods, which know the model; the sampled ones have none of it")
         chosen = Sampling(samples, runs, horizon, seed)
         raise typer.Exit(
             run_sampled_methods(model, method, options, iterations, chosen, discount=discount, plot=plot, as_json=as_json, out=out, trail=csv)
         )
+    options |= risk_options(risk, horizon)
     raise typer.Exit(run_methods(model, method, options, iterations, discount=discount, plot=plot, as_json=as_json, out=out, trail=csv, start=start))
 
 

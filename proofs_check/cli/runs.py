@@ -18,23 +18,42 @@ from proofs_check.cli.output import line, print_json, table
 from proofs_check.files import write_whole
 
 PICTURES = (".svg", ".png", ".pdf")
+FLAGS = {"measure": "risk"}
+"""Fields of methods whose option has another name."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-    """One method's run with what is said about it."""
+    """One method's run with what is said about it.
+
+    method  as it was asked for, with settings for `model`; the trajectory of a method that runs on a model of its own carries that model"""
 
     label: str
+    method: Any
+    model: Any
     trajectory: Any
     gap: np.ndarray
     rate: Any
     bounds: dict[str, np.ndarray]
 
+    @property
+    def risk(self) -> str | None:
+        """The measure of a risk-averse method."""
+        measure = getattr(self.method, "measure", None)
+        return None if measure is None else measure.text
+
+    @property
+    def optimum(self) -> float:
+        """What the gap is taken to, from the start distribution; NaN where it is not known."""
+        return float(self.trajectory.optimal_values @ self.trajectory.mdp.float.start)
+
     def settings(self) -> dict[str, Any]:
         """The method's settings as plain data; one that is a rule or a function is its text."""
-        method, mdp = self.trajectory.method, self.trajectory.mdp
+        method, mdp = self.method, self.model
         numbers = dict(zip(method.setting_names, method.settings(mdp), strict=True)) if hasattr(method, "setting_names") else {}
         given = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
+        if self.risk is not None:
+            numbers["measure"] = self.risk
         return {key: plain(numbers.get(key, value)) for key, value in given.items()}
 
     def last_bounds(self, relation: str) -> dict[str, float]:
@@ -67,9 +86,6 @@ def run_methods(
 ) -> int:
     """Runs the comma-separated methods on MODEL from the first policy `start`, prints and writes what was asked for."""
     from mdps.io import load_model
-    from pgtheory.run import run
-    from proofs_check.bounds import bounds_for_run
-    from proofs_check.rates import fit_rate
 
     check_ending(out, (".npz",))
     check_ending(plot, PICTURES)
@@ -78,12 +94,9 @@ def run_methods(
     if out is not None and len(chosen) > 1:
         raise ModelError(f"--out holds one run and there are {len(chosen)} methods; --csv FILE holds the gaps of all")
     mdp = load_model(spec, discount=checked_discount(discount))
-    compared = []
-    for label, method in chosen.items():
-        trajectory = run(mdp, method, iterations, initial=start)
-        gap = trajectory.gap()
-        compared.append(Compared(label, trajectory, gap, fit_rate(trajectory.times, gap), bounds_for_run(trajectory)))
-    command = f"pgtheory run {spec} --method {names} --iterations {iterations}" + ("" if start == "uniform" else f" --start {start}")
+    compared = [compare(label, method, mdp, iterations, start) for label, method in chosen.items()]
+    said = "".join(f" --{FLAGS.get(key, key)} {text}" for key, text in options.items() if key in ("measure", "horizon") and text is not None)
+    command = f"pgtheory run {spec} --method {names} --iterations {iterations}" + said + ("" if start == "uniform" else f" --start {start}")
     if out is not None:
         t = compared[0].trajectory
         write_arrays(out, times=t.times, policies=t.policies, parameters=t.parameters, values=t.values, gap=compared[0].gap)
@@ -102,6 +115,33 @@ def run_methods(
         if path is not None:
             line(f" {what}: {path}")
     return 0
+
+
+def compare(label: str, method: Any, mdp: Any, iterations: int, start: str) -> Compared:
+    """Runs one method and asks the catalogue about it."""
+    from pgtheory.run import run
+    from proofs_check.bounds import bounds_for_run
+    from proofs_check.rates import Rate, fit_rate
+
+    trajectory = run(mdp, method, iterations, initial=start)
+    gap = trajectory.gap()
+    if hasattr(method, "measure"):
+        from proofs_check.risk_bounds import bounds_for_risk_run
+
+        bounds = bounds_for_risk_run(method, trajectory)
+    else:
+        bounds = bounds_for_run(trajectory)
+    rate = fit_rate(trajectory.times, gap) if np.isfinite(gap).all() else Rate("none")
+    return Compared(label, method, mdp, trajectory, gap, rate, bounds)
+
+
+def risk_options(text: str | None, horizon: int | None) -> dict[str, str | None]:
+    """The settings that `--risk cvar:0.1` and `--horizon 3` give the risk-averse methods; raises ModelError where the measure is none."""
+    from pgtheory.risk.measures import parse
+
+    if text is not None:
+        parse(text)
+    return {"measure": text, "horizon": None if horizon is None else str(horizon)}
 
 
 def robust_options(text: str | None) -> dict[str, str | None]:
@@ -153,7 +193,7 @@ def _all_taken(parts: list[str], options: dict[str, str | None]) -> None:
     for key, text in options.items():
         if text is not None and not any(key in own for own in fields.values()):
             which = "; ".join(f"{name} {_takes(own)}" for name, own in fields.items())
-            raise ModelError(f"no method here has --{key.replace('_', '-')}: {which}")
+            raise ModelError(f"no method here has --{FLAGS.get(key, key).replace('_', '-')}: {which}")
 
 
 def fields_of(name: str) -> dict[str, Any]:
@@ -164,7 +204,7 @@ def fields_of(name: str) -> dict[str, Any]:
 
 
 def _takes(fields: dict[str, Any]) -> str:
-    return "takes " + (", ".join(f"--{field.replace('_', '-')}" for field in fields) or "no settings")
+    return "takes " + (", ".join(f"--{FLAGS.get(field, field).replace('_', '-')}" for field in fields) or "no settings")
 
 
 def make_method(name: str, settings: dict[str, str]) -> Any:
@@ -182,8 +222,8 @@ def make_method(name: str, settings: dict[str, str]) -> Any:
             raise ModelError(f"{name} has the geometry in its name; --geometry {values['geometry']} contradicts it")
     missing = [key for key, field in fields.items() if key not in values and field.default is field.default_factory is dataclasses.MISSING]
     if missing:
-        flag = f"--{missing[0].replace('_', '-')}"
-        raise ModelError(f"{name} needs {flag}, for example {flag} 0.1")
+        flag = f"--{FLAGS.get(missing[0], missing[0]).replace('_', '-')}"
+        raise ModelError(f"{name} needs {flag}, for example {flag} {'cvar:0.1' if missing[0] == 'measure' else '0.1'}")
     return method_named(name)(**values)
 
 
@@ -199,6 +239,11 @@ def write_plot(compared: list[Compared], path: Path, command: str) -> None:
     """Draws one run against the catalogue's bounds, or several runs beside each other, with the command in the file's metadata."""
     from proofs_check.plots import plot_run, plot_runs
 
+    unknown = [one.label for one in compared if not np.isfinite(one.gap).all()]
+    if unknown:
+        raise ModelError(
+            f"--plot draws gaps, and the optimum that {', '.join(unknown)} would have its gap to is not known; --csv FILE holds its values"
+        )
     if len(compared) == 1:
         figure = plot_run(compared[0].trajectory, bounds=compared[0].bounds).figure
     else:
@@ -232,7 +277,7 @@ def _as_data(one: Compared) -> dict[str, Any]:
         "values": one.trajectory.values[-1],
         "rate": dataclasses.asdict(one.rate),
         "bounds": one.bounds,
-    }
+    } | ({} if one.risk is None else {"risk": one.risk, "optimum": one.optimum})
 
 
 def _print_one(spec: str, mdp: Any, one: Compared) -> None:
@@ -242,9 +287,12 @@ def _print_one(spec: str, mdp: Any, one: Compared) -> None:
     line(f" {one.label} on {_described(spec, mdp)}{'; ' + said if said else ''}")
     line()
     times, gap, values = one.trajectory.times, one.gap, one.trajectory.values
-    visible = np.where(gap > ROUNDING * gap.max(), gap, 0.0)
-    rows = [(f"{times[k]:,}", f"{visible[k]:.6g}", f"{values[k] @ mdp.float.start:.6g}") for k in _spread(times)]
-    table(("t", "gap V*(start) - V_t(start)", "V_t(start)"), rows, right=(0, 1, 2))
+    visible = np.where(gap <= ROUNDING * gap.max(), 0.0, gap)  # NaN, where the optimum is not known, stays
+    rows = [(f"{times[k]:,}", _figure(float(visible[k]), ".6g"), f"{values[k] @ one.trajectory.mdp.float.start:.6g}") for k in _spread(times)]
+    letter = "V" if one.risk is None else "J"
+    table(("t", f"gap {letter}*(start) - {letter}_t(start)", f"{letter}_t(start)"), rows, right=(0, 1, 2))
+    if one.risk is not None:
+        line(f" J*(start) {_figure(one.optimum, '.6g')}: {_meant(one)}")
     line(f" rate: {one.rate.text()}")
     for relation, word in (("<=", "at most"), (">=", "at least")):
         for name, bound in one.last_bounds(relation).items():
@@ -256,8 +304,8 @@ def _print_comparison(spec: str, mdp: Any, compared: list[Compared], iterations:
     line()
     rows = []
     for one in compared:
-        gap = max(float(one.gap[-1]), 0.0)
-        row = [one.label, f"{gap:.4g}" if one.rate.kind != "solved" else "0 (rounding)", one.rate.text()]
+        gap = max(float(one.gap[-1]), 0.0)  # NaN stays
+        row = [one.label, _figure(gap, ".4g") if one.rate.kind != "solved" else "0 (rounding)", one.rate.text()]
         for relation, pick in (("<=", min), (">=", max)):
             known = one.last_bounds(relation)
             best = pick(known, key=lambda name: known[name], default=None)
@@ -269,6 +317,24 @@ def _print_comparison(spec: str, mdp: Any, compared: list[Compared], iterations:
             rows = [(*row[:place], *row[place + 1 :]) for row in rows]
             columns.pop(place)
     table(tuple(columns), rows, right=(1,), fold=2)
+    for one in compared:
+        if one.risk is not None:
+            line(f" {one.label}: J*(start) {_figure(one.optimum, '.6g')}, {_meant(one)}")
+
+
+def _figure(number: float, how: str) -> str:
+    return "not known" if math.isnan(number) else format(number, how)
+
+
+def _meant(one: Compared) -> str:
+    """What a risk-averse method's gap is taken to."""
+    steps = getattr(one.method, "horizon", None)
+    if steps is not None:
+        best = "" if math.isnan(one.optimum) else ", best over policies that see the reward so far"
+        return f"{one.risk} of the return of {plural(steps, 'step')}{best}"
+    if one.trajectory.mdp is not one.model and one.trajectory.mdp.num_states != one.model.num_states:
+        return f"{one.risk} of each reward, seen from the step before; {plural(one.trajectory.mdp.num_states, 'augmented state')}"
+    return f"nested {one.risk}"
 
 
 def _described(spec: str, mdp: Any) -> str:

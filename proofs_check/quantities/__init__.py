@@ -50,6 +50,7 @@ MODULES = (
     "shooting",
     "smoothed",
     "side_mechanisms",
+    "performative",
     "structures",
     "estimators",
     "tilts",
@@ -58,6 +59,7 @@ MODULES = (
     "robust_operators",
     "robust_games",
     "worst_rows",
+    "transport",
     "robust_gradients",
     "robust_runs",
     "risk_measures",
@@ -70,6 +72,12 @@ MODULES = (
     "return_laws",
     "ecrm_rate",
     "sampled_scores",
+    "utilities",
+    "ascents",
+    "objectives",
+    "scalarisation_bias",
+    "constrained",
+    "constraint_prices",
 )
 __all__ = ["Quantity", "T", "defining_modules", "gap", "latex_names", "mu", "parse", "quantities", "quantity", "rho", "temporary"]
 

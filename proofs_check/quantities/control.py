@@ -332,6 +332,18 @@ def _newton_margin(c: Context) -> Array:
     return per_instance(schur_margin(plant(c)[0].closed_loop(_newton_step(c))))
 
 
+@define("natural_margin", r"\min(1-\mathrm{det} M_+,1+\mathrm{det} M_+-|\mathrm{tr}M_+|)", "instance")
+def _natural_margin(c: Context) -> Array:
+    """Positive exactly where the gain after a natural gradient step of size f / (2 |W|) stabilises."""
+    return per_instance(schur_margin(plant(c)[0].closed_loop(_natural_path(c)[1])))
+
+
+@define("natural_margin_beyond", r"\min(1-\mathrm{det} M_+,1+\mathrm{det} M_+-|\mathrm{tr}M_+|)", "instance")
+def _natural_margin_beyond(c: Context) -> Array:
+    """The same after a step four times as long as the largest of the printed ones, 2 / |W|."""
+    return per_instance(schur_margin(plant(c)[0].closed_loop(_natural_step_of(c, 2))))
+
+
 @define("natural_step", r"\eta=f/(2\|W_K\|)", "instance")
 def _natural_step(c: Context) -> Array:
     """Step size of natural gradient, the fraction f of the largest allowed."""

@@ -35,8 +35,13 @@ def _ecrm_cost_range(c: Context) -> Array:
     return per_instance(_cost_range(c))
 
 
+def spread(start: Array) -> Array:
+    """A distribution (B, S), spread evenly over the levels (B, 2S)."""
+    return np.repeat(start / LEVELS, LEVELS, axis=1)
+
+
 def augmented(c: Context) -> tuple[Array, Array, Array]:
-    """Transitions (B, 2S, 2A, 2S), rewards in [0, 1] (B, 2S, 2A) and the start distribution mu, spread evenly over the levels (B, 2S)."""
+    """Transitions (B, 2S, 2A, 2S), rewards in [0, 1] (B, 2S, 2A) and the start distribution mu of the gradient (B, 2S)."""
     batch, states, actions = c.rewards.shape
     levels, share = c.extra("announced"), given(c, "risk_share")[:, None, None, None, None]
     over = positive(c.rewards[:, :, None] - levels[:, None, :, None])  # (B, S, K, A)
@@ -48,7 +53,7 @@ def augmented(c: Context) -> tuple[Array, Array, Array]:
     announce = c.constant(np.eye(LEVELS, dtype=np.int64))
     moves = c.transitions[:, :, None, :, None, :, None] * announce[None, None, None, None, :, None, :]  # (B, S, 1, A, K', S', K'')
     moves = np.broadcast_to(moves, (batch, states, LEVELS, actions, LEVELS, states, LEVELS)).reshape(*pairs, LEVELS * states)
-    return moves, rewards, np.repeat(c.mu / LEVELS, LEVELS, axis=1)
+    return moves, rewards, spread(c.mu)
 
 
 def _step_size(c: Context) -> Array:
@@ -103,30 +108,40 @@ def _gap_after(c: Context, steps: Array) -> Array:
     moves, rewards, start = augmented(c)
     best = _optimum(c, moves, rewards)[0]
     present = _values(c, _policies(c, moves, rewards, start, steps), moves, rewards)
-    return per_instance(_cost_range(c) * ((best - present) * start).sum(axis=-1))
+    return per_instance(_cost_range(c) * ((best - present) * spread(c.rho)).sum(axis=-1))
 
 
 def _steps(c: Context) -> Array:
     return to_float(given(c, "backups")).astype(int)
 
 
-@define("ecrm_gap", r"\mathrm{ECRM}^{\pi_T}-\mathrm{ECRM}^*", "instance")
+@define("ecrm_gap", r"\mathrm{ECRM}^{\pi_T}(\rho)-\mathrm{ECRM}^*(\rho)", "instance")
 def _ecrm_gap(c: Context) -> Array:
-    """What projected policy gradient on the augmented problem still loses after k steps from the uniform policy, in cost units."""
+    """What projected policy gradient under mu on the augmented problem still loses under rho after k steps from uniform, in cost units."""
     return _gap_after(c, _steps(c))
 
 
-@define("ecrm_gap_before", r"\mathrm{ECRM}^{\pi_{T-1}}-\mathrm{ECRM}^*", "instance")
+@define("ecrm_gap_before", r"\mathrm{ECRM}^{\pi_{T-1}}(\rho)-\mathrm{ECRM}^*(\rho)", "instance")
 def _ecrm_gap_before(c: Context) -> Array:
     """The same one step earlier, in cost units."""
     return _gap_after(c, _steps(c) - 1)
 
 
-@define("ecrm_mismatch", r"D=\left\|d^{\pi^*}_\mu/\mu\right\|_\infty", "instance")
-def _ecrm_mismatch(c: Context) -> Array:
-    """Largest ratio of the optimal policy's visits from mu to mu, on the augmented states."""
+def _mismatch(c: Context, begin: Array) -> Array:
     moves, rewards, start = augmented(c)
     _, policy = _optimum(c, moves, rewards)
     flow = np.swapaxes(_resolvent(c, policy, moves), -1, -2)
-    visits = (1 - c.discount)[:, None] * arithmetic.solve(flow, start)
+    visits = (1 - c.discount)[:, None] * arithmetic.solve(flow, begin)
     return per_instance(arithmetic.maximum(visits / start, axis=-1))
+
+
+@define("ecrm_mismatch", r"D=\left\|d^{\pi^*}_\rho/\mu\right\|_\infty", "instance")
+def _ecrm_mismatch(c: Context) -> Array:
+    """Largest ratio of the optimal policy's visits from rho to mu, on the augmented states."""
+    return _mismatch(c, spread(c.rho))
+
+
+@define("ecrm_mismatch_from_mu", r"\left\|d^{\pi^*}_\mu/\mu\right\|_\infty", "instance")
+def _ecrm_mismatch_from_mu(c: Context) -> Array:
+    """The same with the visits from mu."""
+    return _mismatch(c, spread(c.mu))

@@ -41,19 +41,24 @@ def expected_plug_in(c: Context, measure: Callable[[Array, Array], Array], more:
     wanted = to_float(given(c, "samples")).astype(int) + more
     out = p[:, 0] * 0
     for n in np.unique(wanted).tolist():
-        counts, orders = samples_of(n, p.shape[-1])
-        powers = [p * 0 + 1]
-        for _ in range(n):
-            powers.append(powers[-1] * p)
-        table = np.stack(powers, axis=-1)  # (B, N, n + 1)
-        chance = table[:, 0, counts[:, 0]]
-        for i in range(1, p.shape[-1]):
-            chance = chance * table[:, i, counts[:, i]]
-        chance = chance * (orders.astype(np.float64) if c.kind == "float" else orders)
+        counts, chance = sample_chances(c, p, n)
         empirical = c.constant(counts)[None] / n
         values = measure(np.broadcast_to(empirical, (len(p), *counts.shape)), np.broadcast_to(x[:, None], (len(p), *counts.shape)))
         out = np.where(wanted == n, (chance * values).sum(axis=-1), out)
     return per_instance(out)
+
+
+def sample_chances(c: Context, p: Array, n: int) -> tuple[Array, Array]:
+    """Every way in which n independent draws from p (B, N) fall on its values: counts (M, N), and the probability of each (B, M)."""
+    counts, orders = samples_of(n, p.shape[-1])
+    powers = [p * 0 + 1]
+    for _ in range(n):
+        powers.append(powers[-1] * p)
+    table = np.stack(powers, axis=-1)  # (B, N, n + 1)
+    chance = table[:, 0, counts[:, 0]]
+    for i in range(1, p.shape[-1]):
+        chance = chance * table[:, i, counts[:, i]]
+    return counts, chance * (orders.astype(np.float64) if c.kind == "float" else orders)
 
 
 def _cvar_of(c: Context, sign: int = 1) -> Callable[[Array, Array], Array]:

@@ -24,7 +24,7 @@ def _bandit(c: Context) -> tuple[Array, Array]:
     return c.policies[:, c.now, 0], c.rewards[:, None, 0]
 
 
-def _scores(policy: Array) -> Array:
+def arm_scores(policy: Array) -> Array:
     """(B, R, K, K): the score e_a - pi of every arm a, along the last axis."""
     arms = policy.shape[-1]
     return np.eye(arms, dtype=int) - policy[..., None, :] * np.ones((arms, 1), dtype=int)
@@ -44,7 +44,7 @@ def total_variance(policy: Array, each: Array) -> Array:
 def _estimates(c: Context, baseline: Array) -> Array:
     """(B, R, K, K): score of a times (r_a - baseline); baseline (B, R)."""
     policy, rewards = _bandit(c)
-    return _scores(policy) * (rewards - baseline[..., None])[..., None]
+    return arm_scores(policy) * (rewards - baseline[..., None])[..., None]
 
 
 def _given_baseline(c: Context) -> Array:
@@ -59,7 +59,7 @@ def _variance(c: Context, baseline: Array) -> Array:
 def _best(c: Context) -> Array:
     """(B, R): E[|s|^2 r] / E|s|^2, from the scores' own lengths; 0 where every score is."""
     policy, rewards = _bandit(c)
-    lengths = (_scores(policy) ** 2).sum(axis=-1)
+    lengths = (arm_scores(policy) ** 2).sum(axis=-1)
     weight = (policy * lengths).sum(axis=-1)
     sure = weight == 0
     return (policy * lengths * rewards).sum(axis=-1) / np.where(sure, weight * 0 + 1, weight)
@@ -88,7 +88,7 @@ def _value_now(c: Context) -> Array:
 def _score_size(c: Context) -> Array:
     """Mean squared length of the score."""
     policy, _ = _bandit(c)
-    return per_record((policy * (_scores(policy) ** 2).sum(axis=-1)).sum(axis=-1))
+    return per_record((policy * (arm_scores(policy) ** 2).sum(axis=-1)).sum(axis=-1))
 
 
 @define("estimate_variance", r"\mathrm{Var}\,s(r-b)", "step")
@@ -130,7 +130,7 @@ def _other_arms_reward(c: Context) -> Array:
 def _action_baseline_mean(c: Context) -> Array:
     """Mean of the one-sample gradient with a baseline of the arm that was pulled, in reward units."""
     policy, rewards = _bandit(c)
-    return _mean(policy, _scores(policy) * (rewards - c.extra("arm_baseline")[:, None])[..., None])
+    return _mean(policy, arm_scores(policy) * (rewards - c.extra("arm_baseline")[:, None])[..., None])
 
 
 @define("action_baseline_closed", r"\pi\circ(r-b-\pi\cdot(r-b))", "step", "arms")
@@ -146,8 +146,8 @@ def _corrected_mean(c: Context) -> Array:
     """The same with the gradient of the mean baseline added back, arm by arm from the derivatives of the softmax, in reward units."""
     policy, rewards = _bandit(c)
     table = c.extra("arm_baseline")[:, None]
-    slopes = policy[..., None] * _scores(policy)  # d pi_a / d theta, a along the second axis from the end
-    return _mean(policy, _scores(policy) * (rewards - table)[..., None]) + (table[..., None] * slopes).sum(axis=-2)
+    slopes = policy[..., None] * arm_scores(policy)  # d pi_a / d theta, a along the second axis from the end
+    return _mean(policy, arm_scores(policy) * (rewards - table)[..., None]) + (table[..., None] * slopes).sum(axis=-2)
 
 
 @define("bandit_gradient", r"\nabla_\theta\,\pi\cdot r", "step", "arms")
@@ -165,8 +165,8 @@ def _joint_critic_variance(c: Context) -> Array:
     """Total variance of the first agent's one-sample gradient with the joint action's value, over both agents' draws, in squared reward units."""
     policy, _ = _bandit(c)
     table, others = c.extra("joint")[:, None], c.extra("partner")[:, None]
-    squares = (policy * (_scores(policy) ** 2).sum(axis=-1) * (others[..., None, :] * table * table).sum(axis=-1)).sum(axis=-1)
-    mean = _mean(policy, _scores(policy) * (others[..., None, :] * table).sum(axis=-1)[..., None])
+    squares = (policy * (arm_scores(policy) ** 2).sum(axis=-1) * (others[..., None, :] * table * table).sum(axis=-1)).sum(axis=-1)
+    mean = _mean(policy, arm_scores(policy) * (others[..., None, :] * table).sum(axis=-1)[..., None])
     return per_record(squares - (mean * mean).sum(axis=-1))
 
 
@@ -175,7 +175,7 @@ def _own_critic_variance(c: Context) -> Array:
     """The same with the value of its own action, averaged over the partner, in squared reward units."""
     policy, _ = _bandit(c)
     own = (c.extra("partner")[:, None, None, :] * c.extra("joint")[:, None]).sum(axis=-1)
-    return per_record(total_variance(policy, _scores(policy) * own[..., None]))
+    return per_record(total_variance(policy, arm_scores(policy) * own[..., None]))
 
 
 @define("partner_noise", r"\textstyle\sum_ap_a\|e_a-p\|^2\mathrm{Var}_bQ(a,b)", "step")
@@ -263,4 +263,4 @@ def _coverage(c: Context) -> Array:
     return per_instance(arithmetic.maximum(c.extra("comparator_law") / c.extra("offline_law"), axis=-1))
 
 
-__all__ = ["flat", "total_variance"]
+__all__ = ["arm_scores", "flat", "total_variance"]

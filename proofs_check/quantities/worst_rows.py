@@ -5,6 +5,7 @@ p is a row P(.|s,a) of the model (or the extra `p`), v the extra `v`; every entr
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +58,34 @@ def _capped_dual(c: Context, mass: Array) -> Array:
     return best
 
 
+MOST_STATES = 8
+"""Enumeration of the vertices of an L1 ball takes S^2 2^S of them."""
+
+
 @define("l1_minimum", r"\min_{|q-p|_1\le\beta}q\cdot v", "instance", "state-action pairs")
 @exactly_known
 def _l1_minimum(c: Context) -> Array:
-    """Least mean of the values over the L1 ball of each row, by sorting, in reward units."""
-    return _rows(worst_case.worst_l1(c.transitions, _values(c), c.extra("radii"))[0])
+    """Least mean of the values over the L1 ball of each row, in reward units, without any sorting: over all ways to take.
+
+    q = p + u - w with 0 <= w <= p and sum u = sum w <= beta / 2.  Given the total, u has one target at a vertex; the vertices of the w empty a set of
+    states and take the rest of the budget from one more."""
+    p, v, mass = c.transitions, _values(c), c.extra("radii") / 2
+    states = p.shape[-1]
+    if states > MOST_STATES:
+        raise arithmetic.Undecided(f"the vertices of a ball are listed for up to {MOST_STATES} states")
+    least = (p * v).sum(axis=-1)
+    plain = least
+    for emptied in itertools.product((0, 1), repeat=states):
+        chosen = c.constant(np.array(emptied))
+        left = mass - (p * chosen).sum(axis=-1)
+        allowed = np.asarray(left >= 0, dtype=bool)
+        for target in range(states):
+            gains = v - v[..., target, None]
+            full = (p * chosen * gains).sum(axis=-1)
+            for k in range(states):
+                part = np.minimum(left, p[..., k]) * gains[..., k] * (1 - emptied[k])
+                least = np.where(allowed, np.minimum(least, plain - full - part), least)
+    return _rows(least)
 
 
 @define("l1_dual", r"\max_c\mathbb{E}_p\min(v,c)-\tfrac\beta2(c-\min v)", "instance", "state-action pairs")
@@ -74,7 +98,7 @@ def _l1_dual(c: Context) -> Array:
 @define("l1_row_value", r"q^*\cdot v", "instance", "state-action pairs")
 @exactly_known
 def _l1_row_value(c: Context) -> Array:
-    """Mean of the values under the row that sorting finds, in reward units."""
+    """Mean of the values under the row that the library finds by sorting, in reward units."""
     return _rows((worst_case.worst_l1(c.transitions, _values(c), c.extra("radii"))[1] * _values(c)).sum(axis=-1))
 
 
@@ -413,92 +437,3 @@ def _chi2_far_formula(c: Context) -> Array:
     p, v = c.extra("p"), c.extra("v")
     mean, variance = _capped_moments(p, v, arithmetic.maximum(v, axis=-1)[:, None])
     return _one(mean - arithmetic.sqrt(c.extra("radius") * variance))
-
-
-# Transport
-
-
-def _cost(c: Context) -> Array:
-    """(B, S, S): the given prices, with nothing to pay for staying."""
-    cost = c.extra("cost")
-    off = c.constant(1 - np.eye(cost.shape[-1], dtype=np.int64))
-    return cost * off
-
-
-@define("transport_minimum", r"\min_{W_c(q,p)\le\delta}q\cdot v", "instance")
-@exactly_known
-def _transport_minimum(c: Context) -> Array:
-    """Least mean of the values over the rows that a transport of the given cost reaches, by lower hulls, in reward units."""
-    cost = _cost(c)
-    found = [
-        worst_case.worst_wasserstein(p, v, radius, prices)[0]
-        for p, v, radius, prices in zip(c.extra("p"), c.extra("v"), c.extra("radius"), cost, strict=True)
-    ]
-    return _one(np.array([np.asarray(x)[()] for x in found], dtype=cost.dtype))
-
-
-def _transport_dual(c: Context, price: Array, radius: Array) -> Array:
-    """-lambda radius + sum_i p_i min_j (v_j + lambda c_ij), for prices lambda (B,)."""
-    reached = c.extra("v")[:, None, :] + price[:, None, None] * _cost(c)
-    return (c.extra("p") * reached.min(axis=-1)).sum(axis=-1) - price * radius
-
-
-def _prices(c: Context) -> list[Array]:
-    """The positive numbers at which some min_j changes its place: (v_k - v_j) / (c_ij - c_ik)."""
-    v, cost = c.extra("v"), _cost(c)
-    count, out = v.shape[1], []
-    for i in range(count):
-        for j in range(count):
-            for k in range(j):
-                slope = cost[:, i, j] - cost[:, i, k]
-                place = np.where(slope == 0, slope * 0, (v[:, k] - v[:, j]) / np.where(slope == 0, slope * 0 + 1, slope))
-                out.append(np.maximum(place, place * 0))
-    return out
-
-
-def _best_price(c: Context, prices: list[Array]) -> Array:
-    best = None
-    for price in prices:
-        here = _transport_dual(c, price, c.extra("radius"))
-        best = here if best is None else np.maximum(best, here)
-    assert best is not None
-    return _one(best)
-
-
-@define("transport_dual_maximum", r"\max_{\lambda\ge0}-\lambda\delta+\textstyle\sum_ip_i\min_j(v_j+\lambda c_{ij})", "instance")
-@exactly_known
-def _transport_dual_maximum(c: Context) -> Array:
-    """Largest value of the dual over 0 and the prices at which a destination changes, in reward units."""
-    return _best_price(c, [c.extra("radius") * 0, *_prices(c)])
-
-
-@define("transport_dual", r"-\lambda W+\textstyle\sum_ip_i\min_j(v_j+\lambda c_{ij})", "instance")
-@exactly_known
-def _transport_dual_at(c: Context) -> Array:
-    """The dual at some price, for the radius that a given plan costs, in reward units."""
-    spent = (c.extra("p")[:, :, None] * c.extra("plan") * _cost(c)).sum(axis=(-1, -2))
-    return _one(_transport_dual(c, c.extra("price"), spent))
-
-
-@define("transport_plan_value", r"\textstyle\sum_{ij}p_iT_{ij}v_j", "instance")
-@exactly_known
-def _transport_plan_value(c: Context) -> Array:
-    """Mean of the values after that plan, in reward units."""
-    return _one((c.extra("p")[:, :, None] * c.extra("plan") * c.extra("v")[:, None, :]).sum(axis=(-1, -2)))
-
-
-@define("transport_dual_at_one", r"-\delta+\textstyle\sum_ip_i\min_j(v_j+c_{ij})", "instance")
-@exactly_known
-def _transport_dual_at_one(c: Context) -> Array:
-    """The dual at the price 1, in reward units."""
-    return _one(_transport_dual(c, c.extra("radius") * 0 + 1, c.extra("radius")))
-
-
-@define("transport_lipschitz_formula", r"\mathbb{E}_pv-\delta\,\mathrm{Lip}(v)", "instance")
-@exactly_known
-def _transport_lipschitz_formula(c: Context) -> Array:
-    """Mean less the radius times the largest slope of the values along a move that costs something, in reward units."""
-    v, cost = c.extra("v"), _cost(c)
-    drop = np.abs(v[:, :, None] - v[:, None, :])
-    slopes = np.where(cost == 0, drop * 0, drop / np.where(cost == 0, cost * 0 + 1, cost))
-    return _one(_mean(c) - c.extra("radius") * slopes.reshape(len(v), -1).max(axis=-1))

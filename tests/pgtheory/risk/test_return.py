@@ -67,6 +67,26 @@ def test_static_optimum_is_that_of_all_history_policies(problem: FiniteHorizon, 
 
 
 @settings(max_examples=15)
+@given(
+    problem=problems,
+    measure=st.sampled_from(["spectral:1/5=1/2,1/2=1/2", "spectral:0=1/4,3/4=3/4", "spectral:1/4=1/3,1/4=1/6,1=1/2", "mean-cvar:0,1/3"]),
+)
+def test_static_spectral_optimum_is_that_of_all_history_policies(problem: FiniteHorizon, measure: str) -> None:
+    """One threshold a level, and level 0 as a level below every possible probability: equal to the enumeration of all policies, in rationals."""
+    assume(small(problem))
+    try:
+        found = solve_static(problem, measure)
+    except ModelError as error:
+        assume("choices of thresholds" not in str(error))
+        raise
+    assert found.value == best_by_enumeration(problem, measure, markov=False)[0] == found.law.risk(measure)
+    if isinstance(found.threshold, tuple):
+        assert list(found.threshold) == sorted(found.threshold) and set(found.threshold) <= set(found.law.outcomes) | {
+            eta for eta in threshold_values(problem, "1/2")[0]
+        }
+
+
+@settings(max_examples=15)
 @given(problem=problems, level=st.sampled_from(["1/5", "1/2", "7/8", "1"]))
 def test_the_decomposition_evaluates_exactly_and_promises_too_much(problem: FiniteHorizon, level: str) -> None:
     rng = np.random.default_rng(0)
@@ -189,7 +209,6 @@ def test_bad_input_names_the_figure() -> None:
         (lambda: solve_static(problem, "cvar:1/2", 3), "its own horizon"),
         (lambda: solve_static(mdp, "cvar:1/2"), "give one"),
         (lambda: solve_static(mdp, "cvar:1/2", 0), "horizon is 0"),
-        (lambda: solve_static(problem, "mean-cvar:0,1/2"), "positive level"),
         (lambda: decomposition(problem, 0), "level is 0"),
         (lambda: decomposition(problem, "3/2"), "level is 3/2"),
         (lambda: return_law(problem, [np.ones((1, 1))]), "1 table, the problem 3 steps"),

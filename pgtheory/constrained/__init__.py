@@ -1,0 +1,25 @@
+"""Constrained Markov decision processes: the occupancy program in floats and rationals, why a problem is infeasible, what a threshold is worth."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    **dict.fromkeys(("ConstrainedSolution", "Values", "evaluate_constrained", "solve_constrained"), "program"),
+    **dict.fromkeys(("ExactConstrainedSolution", "solve_constrained_exactly"), "exactly"),
+    **dict.fromkeys(("Infeasibility", "InfeasibleError", "best_achievable", "diagnose", "slater_gap"), "feasibility"),
+    **dict.fromkeys(("MultiplierRange", "ValueCurve", "multiplier_ranges", "value_curve"), "sensitivity"),
+    **dict.fromkeys(("ConstrainedCertificate", "FarkasCertificate", "check_constrained", "check_farkas"), "certificate"),
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"pgtheory.constrained.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'pgtheory.constrained' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
