@@ -5,8 +5,8 @@
 V_x(rho) is the expected sum of gamma^t x(s_t, a_t) from the model's start distribution.  Nothing is normalised: a cost of 1 a step for ever is worth
 1 / (1 - gamma), and thresholds are in the same units.  Discount 0 is a bandit, or one with contexts where the start is spread over several states.
 
-The values of all policies are linear in the occupancy, so the optimum is a linear program (Altman 1999), its policy has to be random in up to m states,
-and it depends on the start distribution, other than that of a plain MDP.  `pgtheory.constrained` solves and explains it.
+The values of all policies are linear in the occupancy, so the optimum is a linear program (Altman 1999), its policy has to be random in up to m
+states, and it depends on the start distribution, other than that of a plain MDP.  `pgtheory.constrained` solves and explains it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ class ConstrainedMDP:
     Numbers may be exact; `exact` and `float` are the model in rationals and in float64, as for an MDP.
     """
 
-    __dict__: dict[str, Any]
     mdp: MDP
     costs: Array
     """(m, pairs) the costs in the pair layout of the MDP."""
@@ -47,6 +46,7 @@ class ConstrainedMDP:
     names: tuple[str, ...]
     directions: tuple[str, ...]
     name: str
+    given_exactly: bool
 
     def __init__(
         self,
@@ -193,15 +193,16 @@ class ConstrainedMDP:
         if unknown:
             raise ModelError(f"a constrained MDP has no field {unknown[0]!r}; it has {', '.join(known)}.{nearest(unknown[0], known)}")
         source = self.exact if self.given_exactly else self
-        copy = ConstrainedMDP(**{key: changes.get(key, list(source.costs) if key == "costs" else getattr(source, key)) for key in known})
+        fields: dict[str, Any] = {key: changes.get(key, list(source.costs) if key == "costs" else getattr(source, key)) for key in known}
+        copy = ConstrainedMDP(**fields)
         return copy.exact if self.is_exact else copy
 
     def keep(self, constraints: Sequence[str | int]) -> ConstrainedMDP:
         """The same model under some of its constraints only."""
         chosen = [self.index(c) for c in constraints]
         source = self.exact if self.given_exactly else self
-        parts = [[getattr(source, field)[i] for i in chosen] for field in ("costs", "thresholds", "names", "directions")]
-        copy = ConstrainedMDP(source.mdp, *parts, name=self.name)
+        costs, bounds = [source.costs[i] for i in chosen], [source.thresholds[i] for i in chosen]
+        copy = ConstrainedMDP(source.mdp, costs, bounds, [self.names[i] for i in chosen], [self.directions[i] for i in chosen], self.name)
         return copy.exact if self.is_exact else copy
 
     def _with_rewards(self, paid: Array) -> MDP:

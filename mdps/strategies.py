@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from mdps.constrained import ConstrainedMDP
 from mdps.finite_horizon import FiniteHorizon
 from mdps.model import MDP
 from mdps.rational import rational_array
@@ -223,3 +224,19 @@ def labelled_models(draw: st.DrawFn, *, max_states: int = 4, max_actions: int = 
 def bandits(*, max_arms: int = 5, min_arms: int = 1, rewards: tuple[Any, Any] = (0, 1), exact: bool = True) -> st.SearchStrategy[MDP]:
     """One-state models with discount 0."""
     return mdps(max_states=1, min_actions=min_arms, max_actions=max_arms, rewards=rewards, discount=0, start="uniform", exact=exact)
+
+
+@st.composite
+def constrained_mdps(
+    draw: st.DrawFn, *, max_states: int = 3, max_actions: int = 3, max_constraints: int = 2, ragged: bool = True, discount: Any = None
+) -> ConstrainedMDP:
+    """Constrained problems with costs in [0, 1], thresholds anywhere between the least and the largest sum of costs there could be: some of them are
+    infeasible.  Both directions; towards one constraint "<=" when shrinking."""
+    mdp = draw(mdps(max_states=max_states, max_actions=max_actions, ragged=ragged, discount=discount))
+    count = draw(st.integers(1, max_constraints))
+    figures = _simple_fractions(Fraction(0), Fraction(1))
+    costs = [draw(st.lists(figures, min_size=mdp.num_pairs, max_size=mdp.num_pairs)) for _ in range(count)]
+    horizon = 1 / (1 - mdp.exact.discount)
+    thresholds = [rational_array([draw(figures)])[0] * horizon for _ in range(count)]
+    directions = draw(st.lists(st.sampled_from(("<=", ">=")), min_size=count, max_size=count))
+    return ConstrainedMDP(mdp, [rational_array(row) for row in costs], rational_array(thresholds), directions=directions)

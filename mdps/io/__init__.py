@@ -11,6 +11,7 @@ from typing import Any
 
 _HOME = {
     **dict.fromkeys(("from_gymnasium",), "gym_tables"),
+    **dict.fromkeys(("load_constrained", "read_constraint", "read_costs", "write_constrained"), "costs"),
     **dict.fromkeys(("FORMATS", "load", "load_model", "save"), "formats"),
     **dict.fromkeys(("read_csv", "write_csv"), "transition_list"),
     **dict.fromkeys(("read_prism", "write_prism"), "prism"),

@@ -9,7 +9,9 @@ JSON, one object:
     actions       list of names of actions, may be left out
     start         list of one number a state, may be left out (uniform)
     transitions   list of objects {"state": s, "action": a, "reward": number, "to": {successor: probability}}, one for every pair; s, a and
-                  the successors are indices or names (what looks like an index is one), and the actions of a state are 0, 1, ... without a gap
+                  the successors are indices or names (what looks like an index is one), and the actions of a state are 0, 1, ... without a gap.
+                  "costs": {name: number} may stand beside the reward; a cost that is not named is 0
+    constraints   list of objects {"cost": name, "direction": "<=" or ">=", "threshold": number}, may be left out (`mdps.io.load_constrained`)
 
 A number is a JSON number (a float, read bit by bit) or text ("3/10", "0.3": read exactly).  One text among them makes the whole model
 exact; the JSON numbers of such a file are read as the decimals that they show.
@@ -61,7 +63,7 @@ def to_json(mdp: MDP) -> dict[str, Any]:
 
 def from_json(data: Any, where: str = "model", discount: Any = None) -> MDP:
     """The model of a parsed JSON object; `where` names it in errors."""
-    fields = ("format", "version", "name", "discount", "states", "actions", "start", "transitions")
+    fields = ("format", "version", "name", "discount", "states", "actions", "start", "transitions", "constraints")
     if not isinstance(data, dict):
         raise ModelError(f"{where}: a model is a JSON object, not {type(data).__name__}")
     for key in data:
@@ -105,21 +107,30 @@ def from_json(data: Any, where: str = "model", discount: Any = None) -> MDP:
 
 def read_json(path: str | Path, discount: Any = None) -> MDP:
     """The model in a JSON file; errors name the file, and the line where the text is no JSON."""
+    return from_json(parsed_json(path), str(path), discount)
+
+
+def parsed_json(path: str | Path) -> Any:
+    """The JSON value in a file, its decimals still as they were written."""
     text = read_text(path)
     try:
-        data = json.loads(text, parse_float=_Decimal, parse_constant=lambda name: refuse(path, None, f"{name} is no number for a model"))
+        return json.loads(text, parse_float=_Decimal, parse_constant=lambda name: refuse(path, None, f"{name} is no number for a model"))
     except json.JSONDecodeError as error:
         refuse(
             path, error.lineno, f"this is no JSON ({error.msg}, column {error.colno}){'; the file may be cut off' if error.pos >= len(text) else ''}"
         )
     except RecursionError:
         refuse(path, None, "this JSON is nested too deeply for a model")
-    return from_json(data, str(path), discount)
 
 
 def write_json(mdp: MDP, path: str | Path) -> Path:
     """Writes the model as JSON, one pair a line."""
-    data = to_json(mdp)
+    return write_parsed_json(to_json(mdp), path)
+
+
+def write_parsed_json(data: dict[str, Any], path: str | Path) -> Path:
+    """Writes what `to_json` made, one pair a line."""
+    data = dict(data)
     pairs = ",\n".join("    " + json.dumps(pair, ensure_ascii=False) for pair in data.pop("transitions"))
     head = json.dumps(data, ensure_ascii=False, indent=2)[:-2]
     return write_text(path, f'{head},\n  "transitions": [\n{pairs}\n  ]\n}}\n')
@@ -166,25 +177,52 @@ def _pairs(data: dict[str, Any], where: str, states: int, names: Any, actions: A
     listed = data.get("transitions")
     if not isinstance(listed, list):
         raise ModelError(f'{where}: transitions must be a list of objects {{"state", "action", "reward", "to"}}')
-    state_index = {name: k for k, name in enumerate(names or ())}
-    action_index = {str(name): k for k, name in enumerate(actions or ())}
+    index = _indices(names, actions)
     pairs: dict[tuple[int, int], tuple[Any, dict[int, Any]]] = {}
     for k, item in enumerate(listed):
         place = f"transitions[{k}]"
-        if not isinstance(item, dict) or set(item) != {"state", "action", "reward", "to"} or not isinstance(item["to"], dict):
+        if not isinstance(item, dict) or set(item) - {"costs"} != {"state", "action", "reward", "to"} or not isinstance(item["to"], dict):
             raise ModelError(f'{where}: {place} must be an object {{"state": s, "action": a, "reward": r, "to": {{successor: probability}}}}')
-        s = _index(item["state"], state_index, states, where, f"{place}: state")
-        a = _index(item["action"], action_index, len(actions) if actions else None, where, f"{place}: action")
+        s, a = _key(item, index, states, actions, where, place)
         if (s, a) in pairs:
             raise ModelError(f"{where}: {place}: state {s}, action {a} was there before")
         to: dict[int, Any] = {}
         for key, p in item["to"].items():
-            t = _index(key, state_index, states, where, f"{place}: successor")
+            t = _index(key, index[0], states, where, f"{place}: successor")
             if t in to:
                 raise ModelError(f"{where}: {place}: successor {key!r} was there before")
             to[t] = _number(p, where, f"{place}: probability of {key!r}")
         pairs[s, a] = (_number(item["reward"], where, f"{place}: reward"), to)
     return pairs
+
+
+def json_costs(data: dict[str, Any], where: str = "model") -> dict[str, Array]:
+    """{name: (pairs,)} of the costs in a JSON object that `from_json` has read: 0 where a pair does not name a cost."""
+    states, names = _count_or_names(data, where)
+    index, actions = _indices(names, data.get("actions")), data.get("actions")
+    found: dict[str, dict[tuple[int, int], Any]] = {}
+    keys = []
+    for k, item in enumerate(data["transitions"]):
+        place, listed = f"transitions[{k}]", item.get("costs", {})
+        keys.append(_key(item, index, states, actions, where, place))
+        if not isinstance(listed, dict):
+            raise ModelError(f'{where}: {place}: costs must be an object {{"name": number}}')
+        for name, cost in listed.items():
+            found.setdefault(name, {})[keys[-1]] = _number(cost, where, f"{place}: cost {name!r}")
+    keys.sort()
+    figures = {name: [costs.get(key, 0) for key in keys] for name, costs in found.items()}
+    return {name: _finish(row, any(not isinstance(x, float | int | _Decimal) for x in row)) for name, row in figures.items()}
+
+
+def _indices(names: Any, actions: Any) -> tuple[dict[str, int], dict[str, int]]:
+    """{name: index} of states and of actions."""
+    return {name: k for k, name in enumerate(names or ())}, {str(name): k for k, name in enumerate(actions or ())}
+
+
+def _key(item: dict[str, Any], index: tuple[dict[str, int], dict[str, int]], states: int, actions: Any, where: str, place: str) -> tuple[int, int]:
+    """(state, action) of one listed pair."""
+    s = _index(item["state"], index[0], states, where, f"{place}: state")
+    return s, _index(item["action"], index[1], len(actions) if actions else None, where, f"{place}: action")
 
 
 def _index(value: Any, names: dict[str, int], count: int | None, where: str, what: str) -> int:

@@ -1,7 +1,7 @@
 """Constrained problems with their optima in closed form: `constrained_cases()` holds C1 to C18, `constrained_case("C7")` one of them.
 
-Each case is a `ConstrainedMDP` with its exact optimum, all optimal multipliers, and the optimal policy where it is unique and worth knowing.  Most are
-bandits (one state, discount 0), bandits with contexts (several states, discount 0), or two or three states at discount 1/2.
+Each case is a `ConstrainedMDP` with its exact optimum, all optimal multipliers, and the optimal policy where it is unique and worth knowing.  Most
+are bandits (one state, discount 0), bandits with contexts (several states, discount 0), or two or three states at discount 1/2.
 
 Some cases are one problem seen by another method: C12 and C13 regularise C1, C16 penalises it, C17 conditions on the return instead of optimising.
 Their extra figures are in `figures`; those with logarithms are functions that return balls (`flint.arb`) at the present precision.
@@ -87,7 +87,9 @@ def one_price(budget: Any, discount: Any = 0) -> ConstrainedMDP:
 
 
 def _bandit_cases() -> list[ConstrainedCase]:
-    def arms(name: str, about: str, rewards: Any, costs: Any, budgets: Any, value: Any, multipliers: Any, policy: Any, **more: Any) -> ConstrainedCase:
+    def arms(
+        name: str, about: str, rewards: Any, costs: Any, budgets: Any, value: Any, multipliers: Any, policy: Any, **more: Any
+    ) -> ConstrainedCase:
         problem = constrained_bandit(rewards, costs, budgets)
         return ConstrainedCase(name, about, problem, F(value), multipliers, {0: [F(p) for p in policy]}, **more)
 
@@ -101,7 +103,8 @@ def _bandit_cases() -> list[ConstrainedCase]:
         arms("C4", "two budgets", (1, 1, 0), [(1, 0, 0), (0, 1, 0)], ["1/3", "1/4"], "7/12", _unique(1, 1), ("1/3", "1/4", "5/12"),
              deterministic=F(0)),
         arms("C14", "a budget that nobody needs", (1, 0), [(1, 0)], [2], 1, _unique(0), (1, 0), deterministic=F(1), curve=line),
-        arms("C15", "no slack: every multiplier from 1 up is optimal", (1, 0), [(1, 0)], [0], 0, ((F(1), None),), (0, 1), deterministic=F(0), curve=line),
+        arms("C15", "no slack: every multiplier from 1 up is optimal", (1, 0), [(1, 0)], [0], 0, ((F(1), None),), (0, 1),
+             deterministic=F(0), curve=line),
     ]  # fmt: skip
 
 
@@ -127,7 +130,7 @@ def _context_cases() -> list[ConstrainedCase]:
             "C5", "a fractional knapsack: the best ratio first", knapsack, F(2, 3), _unique(1), _takes((1, 1, "2/3")),
             curve={F(0): F(0), F(1, 9): F(1, 6), F(1, 3): F(4, 9), F(2, 3): F(7, 9)},
         ),
-        two("C6a", "cheap context first, then half of the dear one", "3/8", HALF, (F(1), F(1)), (HALF, 1)),
+        two("C6a", "cheap context first, then half of the dear one", "3/8", "1/2", (F(1), F(1)), (HALF, 1)),
         two("C6b", "a budget for part of the cheap context only", "1/16", "1/8", (F(2), F(2)), (0, HALF)),
         two("C6c", "at the kink: every multiplier between both", "1/8", "1/4", (F(1), F(2)), (0, 1)),
     ]  # fmt: skip
@@ -176,7 +179,7 @@ def routes(budget: Any, discount: Any = HALF) -> ConstrainedMDP:
     return ConstrainedMDP(mdp, [rational_array([1, 0, 0, 0, 0, 0])], rational_array([number(budget, "budget")]))
 
 
-def two_goals(least: Any, discount: Any = F(3, 4)) -> ConstrainedMDP:
+def two_goals(least: Any, discount: Any = "3/4") -> ConstrainedMDP:
     """C11: two states with full control; the first pays reward, the second a gain that must be at least `least` in all.  Start in the first."""
     g = number(discount, "discount")
     pairs: list[list[Outcome]] = [[({0: 1}, 1), ({1: 1}, 1)], [({0: 1}, 0), ({1: 1}, 0)]]
@@ -189,7 +192,9 @@ def _chain_cases() -> list[ConstrainedCase]:
     tired = {F(0): F(8, 5), F(2, 3): F(2), F(1): F(2)}
     copy = one_price("6/5", "3/4")
     return [
-        ConstrainedCase("C7", "going is worth 5/6 of its cost", go_or_rest(1), F(7, 6), _unique("5/6"), curve={F(0): F(1, 3), F(2): F(2), F(3): F(2)}),
+        ConstrainedCase(
+            "C7", "going is worth 5/6 of its cost", go_or_rest(1), F(7, 6), _unique("5/6"), curve={F(0): F(1, 3), F(2): F(2), F(3): F(2)}
+        ),
         ConstrainedCase("C8a", "fatigue with a binding budget", fatigue("1/3"), F(9, 5), _unique("3/5"), curve=tired),
         ConstrainedCase("C8b", "fatigue with enough of it", fatigue(1), F(2), _unique(0), {0: (F(1), F(0)), 1: (F(1), F(0))}, curve=tired),
         ConstrainedCase("C9a", "a queue that is served now and then", queue(1), F(5, 22), _unique("5/22"), curve=served),

@@ -1,6 +1,7 @@
 """The game min_x max_y x^T B y in plain array code: gradient descent-ascent in four forms, and how fast each turns outwards or inwards.
 
-z = (x, y), F z = (B y, -B^T x); every singular value sigma of B turns a plane, on which F is a rotation by 90 degrees times sigma.  With s = eta sigma:
+z = (x, y), F z = (B y, -B^T x); every singular value sigma of B turns a plane, on which F is a rotation by 90 degrees times sigma.  With s = eta
+sigma:
 
     simultaneous   z - eta F z                                |z|^2 grows by exactly 1 + s^2 a step, for every eta > 0
     alternating    x first, then y with the new x             a^2 + b^2 - s a b is conserved: bounded iff s < 2
@@ -9,7 +10,7 @@ z = (x, y), F z = (B y, -B^T x); every singular value sigma of B turns a plane, 
 
 a, b are the coordinates of x along the left and y along the right singular vector, x moving against B y.  The optimistic step has the characteristic
 equation  lambda^2 - (1 - 2 i s) lambda - i s = 0,  lambda = ((1 - 2 i s) +- sqrt(1 - 4 s^2)) / 2:  for s <= 1/2 the larger root has
-|lambda|^2 = (1 + sqrt(1 - 4 s^2)) / 2 <= 1 - s^2, for s > 1/2 both are imaginary and the larger is s + sqrt(4 s^2 - 1)/2 in size, which is 1 at 1/sqrt 3.
+|lambda|^2 = (1 + sqrt(1 - 4 s^2)) / 2 <= 1 - s^2; for s > 1/2 it has |lambda|^2 = (1 + (2 s + sqrt(4 s^2 - 1))^2) / 4, which is 1 at s = 1/sqrt 3.
 
 All steps are rational.  Bailey, Piliouras (2018); Daskalakis et al. (2018); Mokhtari, Ozdaglar, Pattathil (2020).
 """

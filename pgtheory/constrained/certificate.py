@@ -2,14 +2,16 @@
 
 Shares no code with the solvers: it reads the model's own rationals, and adds, multiplies and compares fractions.
 
-**Optimum.**  With x >= 0 on pairs, flow  sum_a x(s, a) - gamma sum P(s | .) x = (1 - gamma) rho(s)  and  <x, c_i> <= (1 - gamma) b_i,  x is the occupancy of a
-policy that meets the constraints and is worth <x, r> / (1 - gamma).  With lambda >= 0 and  V(s) >= r - sum_i lambda_i c_i + gamma P V  for every pair, no policy
-that meets them is worth more than  <rho, V> + <lambda, b>  (weak duality: V bounds the value of the Lagrangian from above).  Equality proves both optimal.
+**Optimum.**  With x >= 0 on pairs, flow  sum_a x(s, a) - gamma sum P(s | .) x = (1 - gamma) rho(s)  and  <x, c_i> <= (1 - gamma) b_i,  x is the
+occupancy of a policy that meets the constraints and is worth <x, r> / (1 - gamma).  With lambda >= 0 and  V(s) >= r - sum_i lambda_i c_i + gamma P
+V  for every pair, no policy that meets them is worth more than  <rho, V> + <lambda, b>  (weak duality: V bounds the value of the Lagrangian from
+above).  Equality proves both optimal.
 
-**Conflict.**  With y >= 0 and  V(s) <= sum_i y_i c_i + gamma P V  for every pair, every policy has  sum_i y_i V_(c_i)(rho) >= <rho, V>.  If that is more than
-<y, b>, no policy meets the constraints with y_i > 0 together (Farkas).
+**Conflict.**  With y >= 0 and  V(s) <= sum_i y_i c_i + gamma P V  for every pair, every policy has  sum_i y_i V_(c_i)(rho) >= <rho, V>.  If that
+is more than <y, b>, no policy meets the constraints with y_i > 0 together (Farkas).
 
-Constraints written with ">=" take part with cost -c_i and threshold -b_i.  Source: Altman (1999), sections 3.3 and 10; derived in docs/theory.
+Constraints written with ">=" take part with cost -c_i and threshold -b_i.
+Source: Altman (1999), chapter 3; derived in docs/theory/constrained.md.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ class ConstrainedCertificate:
 
 @dataclass(frozen=True)
 class FarkasCertificate:
-    """multipliers (m,) at least 0, those of the constraints in conflict above 0; values (S,), a lower bound on the least combined cost; all `flint.fmpq`."""
+    """multipliers (m,) at least 0, above 0 for the constraints in conflict; values (S,), a lower bound on the least combined cost; all fmpq."""
 
     multipliers: Array
     values: Array

@@ -3,13 +3,13 @@
     if V_(c_i)(pi_t) <= b_i + C_i tol for all i:   pi <- pi exp(eta Q_r / R)            a reward step; t belongs to N_0
     otherwise, i the most broken one:              pi <- pi exp(-eta Q_(c_i) / C_i)     a step for constraint i
 
-R, C_i are the spans of reward and costs (1 where a span is 0): a setting without units.  No multipliers.  Every step is one of exponentiated gradient,
-and Hoeffding's lemma bounds its log-normaliser by eta^2 / (8 (1 - gamma)^2), so from the uniform policy over A actions
+R, C_i are the spans of reward and costs (1 where a span is 0): a setting without units.  No multipliers.  Every step is one of exponentiated
+gradient, and Hoeffding's lemma bounds its log-normaliser by eta^2 / (8 (1 - gamma)^2), so from the uniform policy over A actions
 
     eta (1 - gamma) [sum_(N_0) (V_r* - V_r^t)/R + sum_(other t) (V_(c_i)^t - V_(c_i)*)/C_i] <= log A + T eta^2 / (8 (1 - gamma)^2),
 
-and every term of the second sum exceeds tol.  Call the right side over eta (1 - gamma) B.  If B <= T tol / 2, N_0 is not empty, the average over N_0 has
-gap <= R tol, and every policy of N_0, with it the average, breaks constraint i by at most C_i tol.
+and every term of the second sum exceeds tol.  Call the right side over eta (1 - gamma) B.  If B <= T tol / 2, N_0 is not empty, the average over N_0
+has gap <= R tol, and every policy of N_0, with it the average, breaks constraint i by at most C_i tol.
 
 Best: eta = (1 - gamma) sqrt(8 log A / T), where B = sqrt(T log A / 2) / (1 - gamma)^2 and tol = sqrt(2 log A / T) / (1 - gamma)^2 is twice B / T.
 """
@@ -99,7 +99,7 @@ class CRPO(ConstrainedMethod):
         if not run.uniform_start or self.tolerance < promised:
             return None
         spans = unit_spans(problem)
-        return Guarantee("average", average_gap_bound(self.tolerance, spans[0]), violation_bound(self.tolerance, spans[1:]))
+        return Guarantee("average", average_gap_bound(self.tolerance, float(spans[0])), violation_bound(self.tolerance, spans[1:]))
 
 
 def unit_spans(problem: Problem) -> Array:

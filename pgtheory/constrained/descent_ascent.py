@@ -30,7 +30,7 @@ from mdps.constrained import ConstrainedMDP
 from mdps.errors import ModelError
 from pgtheory import arithmetic
 from pgtheory.constrained.evaluation import Problem, Seen, ascend_dual, evaluate, lagrangian, project_rows
-from pgtheory.constrained.runs import ConstrainedMethod, State
+from pgtheory.constrained.runs import ConstrainedMethod, State, positive
 
 Array = np.ndarray
 ORDERS = ("simultaneous", "alternating", "extragradient")
@@ -39,9 +39,9 @@ GEOMETRIES = ("kl", "euclidean")
 
 @dataclasses.dataclass(frozen=True)
 class DescentAscent(ConstrainedMethod):
-    """step_size eta of the policy; dual_step eta_2 of the multipliers (eta, as a bare number, if left out); order; geometry."""
+    """step_size eta of the policy, dual_step eta_2 of the multipliers (left out: `matched_steps`); order; geometry."""
 
-    step_size: Any
+    step_size: Any = None
     dual_step: Any = None
     order: Literal["simultaneous", "alternating", "extragradient"] = "simultaneous"
     geometry: Literal["kl", "euclidean"] = "kl"
@@ -57,8 +57,12 @@ class DescentAscent(ConstrainedMethod):
     def parameters(self) -> Literal["logits", "policy"]:  # type: ignore[override]
         return "logits" if self.geometry == "kl" else "policy"
 
+    @property
+    def rational_step(self) -> bool:  # type: ignore[override]
+        return self.geometry == "euclidean"
+
     def tuned(self, model: ConstrainedMDP, problem: Problem, iterations: int) -> DescentAscent:
-        return self.with_numbers(model, dual_step=self.step_size)
+        return self.with_numbers(model, **matched_steps(model, problem, self.step_size))
 
     def step(self, state: State, seen: Seen, problem: Problem) -> State:
         if self.order == "extragradient":
@@ -78,6 +82,14 @@ class DescentAscent(ConstrainedMethod):
         else:
             params = project_rows(state.params + self.step_size * seen.visits[:, None] * pull, problem.mask)
         return State(params, ascend_dual(state.multipliers, self.dual_step, seen.excess))
+
+
+def matched_steps(model: ConstrainedMDP, problem: Problem, step_size: Any = None) -> dict[str, Any]:
+    """eta = 1 / R where it is left out, and eta_2 = (1 - gamma) (R / C)^2 eta, R and C the spans of the reward and the widest cost: so that the
+    game turns by at most eta R / 2 a step in one state."""
+    reward, cost = (x if x > 0 else x + 1 for x in (problem.spans[0], problem.spans[1:].max()))
+    eta = 1 / reward if step_size is None else positive("step_size", step_size, model)
+    return {"step_size": eta, "dual_step": (1 - problem.discount) * (reward / cost) ** 2 * eta}
 
 
 def potential(policy: Array, multipliers: Array, saddle: tuple[Array, Array], problem: Problem, method: DescentAscent) -> Any:

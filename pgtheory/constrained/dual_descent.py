@@ -10,9 +10,9 @@ D_i the reach of |V_(c_i) - b_i| and a = lambda* - lambda_0, for the average ove
     violation_i  <= (lambda_T - lambda_0)_i / (eta T)                            what the run itself shows
                  <= (a_i + sqrt(|a|^2 + eta^2 T |D|^2)) / (eta T)                before the run
 
-First: pi_t answers best, so V_r* <= V_r^t - lambda_t . (V_c^t - b); projected gradient bounds -sum lambda_t . (V_c^t - b).  Second: lambda_(t+1) is at
-least lambda_t + eta (V_c - b).  Third: for every lambda,  gap + lambda . excess <= |lambda - lambda_0|^2 / (2 eta T) + eta |D|^2 / 2; take lambda* + mu e_i
-and gap >= -lambda* . [excess]_+ ... and the best mu.
+First: pi_t answers best, so V_r* <= V_r^t - lambda_t . (V_c^t - b); projected gradient bounds -sum lambda_t . (V_c^t - b).  Second: lambda_(t+1) is
+at least lambda_t + eta (V_c - b).  Third: for every lambda,  gap + lambda . excess <= |lambda - lambda_0|^2 / (2 eta T) + eta |D|^2 / 2; take
+lambda = lambda* + mu e_i, where gap + lambda* . excess >= 0 by strong duality, and the best mu > 0.
 
 The last iterate is a deterministic policy.  Where the optimum must be random it is never that: it breaks a constraint or is not optimal, for every
 multiplier (`optimistic.paradox`).  Rational on `model.exact`.
@@ -72,6 +72,7 @@ class DualDescent(ConstrainedMethod):
     step_size: Any = None
     name = "dual-descent"
     parameters = "policy"
+    rational_step = True
 
     def tuned(self, model: ConstrainedMDP, problem: Problem, iterations: int) -> Self:
         spans, reaches = np.asarray(problem.spans, dtype=float), np.asarray(problem.reaches, dtype=float)

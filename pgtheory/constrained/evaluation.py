@@ -3,10 +3,11 @@
     V_x = (I - gamma P_pi)^-1 x_pi      Q_x = x + gamma P V_x      nu = (I - gamma P_pi)^-T rho        for x = r, c_1, ..., c_m
 
 Constraints are in their upper form V_(c_i)(rho) <= b_i: a constraint ">=" enters with cost and threshold negated (`ConstrainedMDP.upper_costs`).  The
-Lagrangian of multipliers lambda >= 0 is the value of the reward r - sum_i lambda_i c_i, plus lambda . b; its action values are the same combination of
-the Q_x, so no second system is solved.  Everything here runs in float64 and, on `model.exact`, in rationals.
+Lagrangian of multipliers lambda >= 0 is the value of the reward r - sum_i lambda_i c_i, plus lambda . b; its action values are the same combination
+of the Q_x, so no second system is solved.  Everything here runs in float64 and, on `model.exact`, in rationals.
 
-Constants of the theorems: `spans` are max - min of the reward and of each cost over the actions that exist, `reaches` how far V_(c_i) can be from b_i.
+Constants of the theorems: `spans` are max - min of the reward and of each cost over the actions that exist, `reaches` how far V_(c_i) can be from
+its threshold b_i.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ Array = np.ndarray
 class Problem(NamedTuple):
     """A constrained MDP as plain arrays.
 
-    transitions (S, A, S'), tables (1 + m, S, A) the reward and the upper costs, thresholds (m,) upper, discount, start (S,), mask (S, A) which exist"""
+    transitions (S, A, S'), tables (1 + m, S, A) the reward and the upper costs, thresholds (m,) upper, discount, start (S,), mask (S, A) which exist
+    spans (1 + m,) max - min of the reward and of each cost over the pairs that exist
+    reaches (m,) at least |V_(c_i)(rho) - b_i| for every policy: values lie between min c / (1 - gamma) and max c / (1 - gamma)"""
 
     transitions: Array
     tables: Array
@@ -33,24 +36,13 @@ class Problem(NamedTuple):
     discount: Any
     start: Array
     mask: Array
+    spans: Array
+    reaches: Array
 
     @property
     def num_actions(self) -> int:
         """The largest number of actions of a state."""
         return int(self.mask.sum(axis=1).max())
-
-    @property
-    def spans(self) -> Array:
-        """(1 + m,) max - min of the reward and of each cost over the pairs that exist."""
-        return np.array([row[self.mask].max() - row[self.mask].min() for row in self.tables], dtype=self.tables.dtype)
-
-    @property
-    def reaches(self) -> Array:
-        """(m,) at least |V_(c_i)(rho) - b_i| for every policy: values lie between min c / (1 - gamma) and max c / (1 - gamma)."""
-        ends = [(row[self.mask].min() / (1 - self.discount), row[self.mask].max() / (1 - self.discount)) for row in self.tables[1:]]
-        return np.array(
-            [max(abs(low - b), abs(high - b)) for (low, high), b in zip(ends, self.thresholds, strict=True)], dtype=self.thresholds.dtype
-        )
 
 
 class Seen(NamedTuple):
@@ -75,7 +67,10 @@ def problem_of(model: ConstrainedMDP) -> Problem:
     mdp = model.mdp
     signs = [-1 if d == ">=" else 1 for d in model.directions]
     tables = np.stack([mdp.rewards, *(sign * table for sign, table in zip(signs, model.cost_tables, strict=True))])
-    return Problem(mdp.transitions, tables, model.upper_thresholds, mdp.discount, mdp.start, mdp.action_mask)
+    bounds, horizon, mask = model.upper_thresholds, 1 / (1 - mdp.discount), mdp.action_mask
+    ends = np.array([(row[mask].min(), row[mask].max()) for row in tables], dtype=tables.dtype)
+    reaches = np.maximum(abs(ends[1:, 0] * horizon - bounds), abs(ends[1:, 1] * horizon - bounds))
+    return Problem(mdp.transitions, tables, bounds, mdp.discount, mdp.start, mask, ends[:, 1] - ends[:, 0], reaches)
 
 
 def evaluate(problem: Problem, policy: Array) -> Seen:
@@ -117,7 +112,7 @@ def uniform_policy(problem: Problem) -> Array:
 
 
 def best_response(problem: Problem, rewards: Array) -> Array:
-    """(S, A) a deterministic policy that is optimal for `rewards` (S, A), by policy iteration from the first actions; ties go to the earlier action."""
+    """(S, A) a deterministic policy that is optimal for `rewards` (S, A), by policy iteration from the first actions; of equals, an earlier one."""
     policy = rewards * 0
     policy[np.arange(len(policy)), problem.mask.argmax(axis=1)] += 1
     while True:

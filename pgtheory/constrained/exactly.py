@@ -5,12 +5,12 @@ Columns of the program: the pairs (s, a), then a slack for each constraint, then
     sum_a x(s, a) - gamma sum P(s | s', a') x(s', a') = (1 - gamma) rho(s)              S rows
     <x, c_i> + slack_i - violation_i = (1 - gamma) b_i                                  m rows
 
-A basis of this program is easily found: one action in every state (a deterministic policy; I - gamma P is invertible) and for each constraint its slack,
-or its violation where the policy misses the threshold.  It is feasible for the program with violations, which is how the search begins where HiGHS's
-vertex is of no use.  At HiGHS's vertex, further actions of a state take the places of slacks that are 0: in terms of the policy's cost advantages
-this is elimination in a matrix of m rows.
+A basis of this program is easily found: one action in every state (a deterministic policy; I - gamma P is invertible) and for each constraint its
+slack, or its violation where the policy misses the threshold.  It is feasible for the program with violations, which is how the search begins where
+HiGHS's vertex is of no use.  At HiGHS's vertex, further actions of a state take the places of slacks that are 0: in terms of the policy's cost
+advantages this is elimination in a matrix of m rows.
 
-For data in rationals the optimum, the policy and the multipliers are rational.  Source: Altman (1999), chapter 3; Puterman (2005), section 8.9.
+For data in rationals the optimum, the policy and the multipliers are rational.  Source: Altman (1999), chapter 3.
 """
 
 from __future__ import annotations
@@ -239,12 +239,11 @@ def _without_policy(model: ConstrainedMDP, program: Program, policy: Array, colu
     """(m, columns) what is left of the columns in the rows of the constraints once those of `policy` are eliminated: cost advantages of actions."""
     states, pairs, mask = model.num_states, model.mdp.num_pairs, model.mdp.action_mask
     left = np.zeros((model.num_constraints, len(columns)))
-    upper = model.replace(costs=list(model.upper_costs), directions="<=").float
-    for i in range(model.num_constraints):
-        priced = upper.cost_model(i)
+    for i, cost in enumerate(model.upper_costs):
+        priced = model.cost_model(i)
         values = state_values(priced, policy)
-        advantages = (action_values(priced, values=values) - values[:, None])[mask]
-        size = np.max(np.abs(upper.costs[i])) or 1.0
+        advantages = (action_values(priced, values=values) - values[:, None])[mask] * (-1 if model.directions[i] == ">=" else 1)
+        size = np.max(np.abs(cost)) or 1.0
         for k, j in enumerate(columns):
             entry = advantages[j] if j < pairs else sum(float(v.p) / float(v.q) for row, v in program.columns[j] if row == states + i)
             left[i, k] = entry / size

@@ -2,19 +2,21 @@
 
     slater gap    xi = max over policies of min_i (b_i - V_(c_i)(rho)) / w_i
 
-is one more linear program.  xi > 0: Slater's condition holds, and every optimal multiplier is at most (V_r* - V_r(pi)) / (xi w_i) for the policy pi that
-attains xi (its Lagrangian is at most the optimum).  xi = 0: only just feasible; multipliers may be unbounded.  xi < 0: infeasible, and raising every
-threshold by -xi w_i is the least common relaxation that helps.
+is one more linear program.  xi > 0: Slater's condition holds, and every optimal multiplier is at most (V_r* - V_r(pi)) / (xi w_i) for the policy pi
+that attains xi (its Lagrangian is at most the optimum).  xi = 0: only just feasible; multipliers may be unbounded.  xi < 0: infeasible, and raising
+every threshold by -xi w_i is the least common relaxation that helps.
 
 Infeasible thresholds are explained by a *conflict*: constraints that cannot be met together although every one of them could be dropped to make the
-rest possible.  Its proof is a Farkas certificate, weights y >= 0 with  sum_i y_i V_(c_i) > sum_i y_i b_i  for every policy (`certificate.check_farkas`).  The
-least relaxation in sum, minimise sum_i w_i v_i with V_(c_i) <= b_i + v_i, says where to give way; `alone` says how far one threshold would have to move if
-all others stay.  Everything is computed in rationals.  Source: Farkas (1902); Chinneck (2008) for the deletion of constraints one by one.
+rest possible.  Its proof is a Farkas certificate, weights y >= 0 with  sum_i y_i V_(c_i) > sum_i y_i b_i  for every policy
+(`certificate.check_farkas`).  The least relaxation in sum, minimise sum_i w_i v_i with V_(c_i) <= b_i + v_i, says where to give way; `alone` says
+how far one threshold would have to move if all others stay.  Everything is computed in rationals.  Source: Farkas (1902); Chinneck (2008) for the
+deletion of constraints one by one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Any, NoReturn
 
 import numpy as np
@@ -77,14 +79,11 @@ class Infeasibility:
         told = [_written(exact, exact.index(name)) for name in self.conflict]
         if len(told) == 1:
             i = exact.index(self.conflict[0])
-            lines = [f"no policy meets {told[0]}: the best achievable is {_figure(self.best[i])}"]
+            lines = [f"no policy meets {told[0]}: the best achievable is {figure(self.best[i])}"]
         else:
-            lines = [f"no policy meets {' and '.join(told)} together, though it could meet {'either' if len(told) == 2 else f'any {len(told) - 1} of them'}"]
-            weights = [(self.certificate.multipliers[exact.index(n)], n, exact.directions[exact.index(n)]) for n in self.conflict]
-            scale = min(w for w, _, _ in weights)
-            combined = " ".join(f"{'-' if d == '>=' else '+'} {_times(w / scale)}{n}" for w, n, d in weights).removeprefix("+ ")
-            least = (self.margin + sum(y * b for y, b in zip(self.certificate.multipliers, exact.upper_thresholds, strict=True))) / scale
-            lines.append(f"every policy has {combined} >= {_figure(least)}, the thresholds ask for at most {_figure(least - self.margin / scale)}")
+            fewer = "either" if len(told) == 2 else f"any {len(told) - 1} of them"
+            lines = [f"no policy meets {' and '.join(told)} together, though it could meet {fewer}"]
+            lines.append(self._combined(exact))
         single = [f"{_written(exact, i, b)}" for i, b in enumerate(self.alone) if b is not None]
         if single and exact.num_constraints > 1:
             lines.append(f"one of these changes would do: {'; '.join(single)}")
@@ -92,8 +91,22 @@ class Infeasibility:
         if exact.num_constraints > 1 and (len(changed) > 1 or not single):
             lines.append(f"or together, with the least sum of changes: {'; '.join(changed)}")
         if exact.num_constraints > 1:
-            lines.append(f"all thresholds relaxed by {_figure(self.common)} would do, and nothing less")
+            lines.append(f"all thresholds relaxed by {figure(self.common, 1)} would do, and nothing less")
         return ".\n  ".join(lines) + "."
+
+    def _combined(self, exact: ConstrainedMDP) -> str:
+        """'every policy has a + 2 b >= 3, the thresholds ask for at most 5/2', with small weights, and the other way round where all are ">="."""
+        weights = [(self.certificate.multipliers[i], exact.directions[i], exact.names[i]) for i in map(exact.index, self.conflict)]
+        scale = min(w for w, _, _ in weights)
+        allowed = sum((y * b for y, b in zip(self.certificate.multipliers, exact.upper_thresholds, strict=True)), 0 * scale) / scale
+        least = allowed + self.margin / scale
+        lowered = all(direction == ">=" for _, direction, _ in weights)
+        if lowered:
+            least, allowed = -least, -allowed
+        signed = sorted((("+" if lowered or direction == "<=" else "-"), k) for k, (_, direction, _) in enumerate(weights))
+        words = " ".join(f"{sign} {_times(weights[k][0] / scale)}{weights[k][2]}" for sign, k in signed).removeprefix("+ ")
+        ends = ("<=", "least") if lowered else (">=", "most")
+        return f"every policy has {words} {ends[0]} {figure(least)}, the thresholds ask for at {ends[1]} {figure(allowed)}"
 
 
 def slater_gap(model: ConstrainedMDP, weights: Any = None) -> SlaterGap:
@@ -257,14 +270,20 @@ def _moved(exact: ConstrainedMDP, i: int, amount: Any) -> Any:
 
 
 def _written(exact: ConstrainedMDP, i: int, bound: Any = None) -> str:
-    return f"{exact.names[i]} {exact.directions[i]} {_figure(exact.thresholds[i] if bound is None else bound)}"
+    """'cost <= 3/10'; another bound than the model's is rounded to the side on which it does what is said of it."""
+    shown = figure(exact.thresholds[i] if bound is None else bound, 1 if exact.directions[i] == "<=" else -1)
+    return f"{exact.names[i]} {exact.directions[i]} {shown}"
 
 
 def _times(weight: Any) -> str:
-    return "" if weight == 1 else f"{_figure(weight)} "
+    return "" if weight == 1 else f"{figure(weight)} "
 
 
-def _figure(number: Any) -> str:
-    """A fraction as it is where it is short, else as a decimal."""
+def figure(number: Any, side: int = 0) -> str:
+    """A fraction as it is where it is short, else a decimal of ten places: the nearest, or the next above (side 1) or below (side -1)."""
     text = str(number)
-    return text if len(text) <= 12 else f"{int(number.p) / int(number.q):.10g}"
+    if len(text) <= 12:
+        return text
+    exact = Decimal(int(number.p)) / Decimal(int(number.q))
+    with localcontext(prec=10, rounding={0: ROUND_HALF_EVEN, 1: ROUND_CEILING, -1: ROUND_FLOOR}[side]):
+        return f"{(+exact).normalize():f}"

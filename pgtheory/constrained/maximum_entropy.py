@@ -3,8 +3,8 @@
     forward   max V_r + tau H(rho)  subject to  V_c <= b          the optimum is the soft-optimal policy pi_lambda of the reward r - lambda . c
     inverse   which lambda has V_c(pi_lambda) = what the expert's costs are worth       (maximum likelihood over soft-optimal policies)
 
-Both minimise the dual g(lambda) = V_tau(rho; r - lambda . c) + lambda . b, whose gradient is b - V_c(pi_lambda) (`soft`): forward over lambda >= 0, inverse
-over all lambda with b the expert's values.  g is smooth with L = sum C_i^2 / (4 tau (1 - gamma)^3) (`soft.smoothness`).  Projected gradient
+Both minimise the dual g(lambda) = V_tau(rho; r - lambda . c) + lambda . b, whose gradient is b - V_c(pi_lambda) (`soft`): forward over lambda >= 0,
+inverse over all lambda with b the expert's values.  g is smooth with L = sum C_i^2 / (4 tau (1 - gamma)^3) (`soft.smoothness`).  Projected gradient
 
     lambda <- max(lambda - eta (b - V_c(pi_lambda)), 0),       eta <= 1/L
 
@@ -14,8 +14,8 @@ has, from lambda_0, with D = |lambda_0 - lambda*|, for the LAST iterate at t >= 
     violation_i <= D sqrt(L / (eta t))                                                   |grad g - grad g*|^2 <= 2 L (g - g*)
     V_r* - V_r <= tau log A / (1 - gamma) + (|lambda*| + D) D sqrt(L / (eta t)) + D^2 / (2 eta t)
 
-(the gap against the optimum WITHOUT entropy: the first term is the price of it).  A step above 2 / g''(lambda*) overshoots: the last iterate then ends
-in a cycle (bandit r = c = (1, 0): g'' = b (1 - b) / tau).
+(the gap against the optimum WITHOUT entropy: the first term is the price of it).  A step above 2 / g''(lambda*) overshoots: the last iterate then
+ends in a cycle (bandit r = c = (1, 0): g'' = b (1 - b) / tau).
 
 Inverse: lambda is identified iff the second derivative E_nu Cov_pi(Q_c) / tau is regular at the solution; directions in its null space change no
 policy (cost features that are collinear, or equal up to what no action changes).
@@ -41,7 +41,7 @@ UNSEEN = 1e-10
 """Part of the largest curvature below which a direction of the multipliers counts as one that changes nothing."""
 
 
-def maximum_entropy(model: ConstrainedMDP, temperature: Any) -> SoftSaddle:
+def solve_maximum_entropy(model: ConstrainedMDP, temperature: Any) -> SoftSaddle:
     """The policy of the largest V_r + tau H under the constraints, with its multipliers, by root finding."""
     return soft_saddle(model, temperature)
 
@@ -93,7 +93,7 @@ class CausalEntropyDual(ConstrainedMethod):
         smooth, gamma = smoothness(problem, self.temperature), float(problem.discount)
         if smooth == 0 or self.step_size > (1 + 1e-12) / smooth:
             return None
-        best = maximum_entropy(run.model, self.temperature).multipliers
+        best = solve_maximum_entropy(run.model, self.temperature).multipliers
         facts = (run.iterations, problem.num_actions, gamma, self.temperature, smooth, self.step_size)
         gap, off = last_bounds(*facts, run.multipliers[0], best)
         return Guarantee("last", gap, np.full(len(problem.thresholds), off))

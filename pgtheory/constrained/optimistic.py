@@ -3,13 +3,13 @@
     pi <- pi exp(eta (2 u_t - u_(t-1))) / Z,        u_t = Q_r - lambda_t . Q_c at (pi_t, lambda_t)
     lambda <- max(lambda + eta_2 (2 x_t - x_(t-1)), 0),   x_t = V_c(pi_t) - b;        u_(-1) = u_0, x_(-1) = x_0
 
-The paradox that calls for it.  A bandit with r = c = (1, 0) and budget b in (0, 1): the optimum is pi = (b, 1 - b) with lambda* = 1, where r - lambda* c
-is 0 for both arms, so that every policy is an optimal answer to lambda*, the best response to any other lambda is an arm alone, and an arm alone either
-breaks the budget (by 1 - b) or misses the optimum (by b).  No reward of the form r - lambda c has the constrained optimum as its unique greedy policy
-(`paradox`, exact).  Multipliers that converge bring no policy with them, and plain descent-ascent circles (`descent_ascent`).
+The paradox that calls for it.  A bandit with r = c = (1, 0) and budget b in (0, 1): the optimum is pi = (b, 1 - b) with lambda* = 1, where r - c
+is 0 for both arms, so that every policy is an optimal answer to lambda*, the best response to any other lambda is an arm alone, and an arm
+alone either breaks the budget (by 1 - b) or misses the optimum (by b).  No reward of the form r - lambda c has the constrained optimum as its unique
+greedy policy (`paradox`, exact).  Multipliers that converge bring no policy with them, and plain descent-ascent circles (`descent_ascent`).
 
-Near a saddle in one state the step is the bilinear game of `bilinear`: in (logits, lambda) the policy moves by -eta c lambda, and x by the covariance,
-Var_(pi*)(c) a logit.  With one constraint, s = sqrt(eta eta_2 Var_(pi*)(c)) (b (1 - b) above), the error shrinks by
+Near a saddle in one state the step is the bilinear game of `bilinear`: in (logits, lambda) the policy moves by -eta c lambda, and x by the
+covariance, Var_(pi*)(c) a logit.  With one constraint, s = sqrt(eta eta_2 Var_(pi*)(c)) (b (1 - b) above), the error shrinks by
 
     sqrt((1 + sqrt(1 - 4 s^2)) / 2)  a step  (`local_contraction`),
 
@@ -27,6 +27,7 @@ import numpy as np
 from mdps.constrained import ConstrainedMDP
 from mdps.errors import ModelError
 from pgtheory.constrained.bilinear import optimistic_radius
+from pgtheory.constrained.descent_ascent import matched_steps
 from pgtheory.constrained.evaluation import Problem, Seen, ascend_dual, lagrangian
 from pgtheory.constrained.runs import ConstrainedMethod, State
 
@@ -35,14 +36,14 @@ Array = np.ndarray
 
 @dataclasses.dataclass(frozen=True)
 class OptimisticDescentAscent(ConstrainedMethod):
-    """step_size eta of the policy; dual_step eta_2 of the multipliers (eta, as a bare number, if left out)."""
+    """step_size eta of the policy, dual_step eta_2 of the multipliers (left out: `descent_ascent.matched_steps`)."""
 
-    step_size: Any
+    step_size: Any = None
     dual_step: Any = None
     name = "reload"
 
     def tuned(self, model: ConstrainedMDP, problem: Problem, iterations: int) -> OptimisticDescentAscent:
-        return self.with_numbers(model, dual_step=self.step_size)
+        return self.with_numbers(model, **matched_steps(model, problem, self.step_size))
 
     def step(self, state: State, seen: Seen, problem: Problem) -> State:
         pull = lagrangian(seen.action_values, state.multipliers)

@@ -2,8 +2,8 @@
 
     F(pi) = V_r(rho) - sum_i C_i [V_(c_i)(rho) - b_i]_+
 
-is concave in the occupancy.  By strong duality its maximum is  min over 0 <= lambda <= C of the dual function:  equal to V_r* iff some optimal multiplier
-is at most C, and above it for smaller prices (`solve_penalised`, a linear program with one slack a constraint).  What a policy with
+is concave in the occupancy.  By strong duality its maximum is  min over 0 <= lambda <= C of the dual function:  equal to V_r* iff some optimal
+multiplier is at most C, and above it for smaller prices (`solve_penalised`, a linear program with one slack a constraint).  What a policy with
 F(pi) >= V_r* - delta can break, lambda* any optimal multipliers below C:
 
     violation_i <= delta / (C_i - lambda_i*)         (2 delta / C_i for C >= 2 lambda*)          `violation_bound`
@@ -11,7 +11,8 @@ F(pi) >= V_r* - delta can break, lambda* any optimal multipliers below C:
 
 because V_r <= V_r* + lambda* . [excess]_+.  At C = lambda* itself the first bound is void: a policy may gain by breaking what it pays.
 
-The method climbs F by natural gradient: u_t = Q_r - sum over broken i of C_i Q_(c_i) is a supergradient in the occupancy, and exponentiated gradient gives
+The method climbs F by natural gradient: u_t = Q_r - sum over broken i of C_i Q_(c_i) is a supergradient in the occupancy, and exponentiated gradient
+gives
 
     F* - F(average) <= (1/T) sum F* - F(pi_t) <= log A / (eta (1 - gamma) T) + eta W^2 / (8 (1 - gamma)^3),      W = R + sum_i C_i span(c_i)
 
@@ -108,7 +109,7 @@ def _spread(spans: Any, prices: Any) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class PenaltyNPG(ConstrainedMethod):
-    """penalty C, one price for all constraints (left out: twice the largest optimal multiplier, at least 1); step_size eta (left out: the best one)."""
+    """penalty C, one price for all constraints (left out: twice the largest optimal multiplier, at least 1); step_size eta (or the best one)."""
 
     penalty: Any = None
     step_size: Any = None

@@ -65,7 +65,9 @@ def plot_polytope(run: ConstrainedRun | ConstrainedMDP, constraint: str | int = 
     ax.plot(corners[:, 0], corners[:, 1], "o", color=INK, markersize=3, gid="corners")
     bound, direction = float(model.float.thresholds[i]), model.directions[i]
     ax.axvline(bound, color=COLOURS[1], linewidth=1.4, linestyle=(0, (5, 2)), gid="threshold")
-    ax.annotate(f"{model.names[i]} {direction} {bound:.4g}", (bound, 1.01), xycoords=("data", "axes fraction"), color=COLOURS[1], fontsize=8, ha="center")
+    ax.annotate(
+        f"{model.names[i]} {direction} {bound:.4g}", (bound, 1.01), xycoords=("data", "axes fraction"), color=COLOURS[1], fontsize=8, ha="center"
+    )
     title = f"{len(corners)} corners"
     if isinstance(run, ConstrainedRun):
         sign = -1.0 if direction == ">=" else 1.0
@@ -85,7 +87,7 @@ def plot_polytope(run: ConstrainedRun | ConstrainedMDP, constraint: str | int = 
 
 
 def plot_progress(runs: Mapping[str, ConstrainedRun], axes: Sequence[Any] | None = None, guarantees: bool = True) -> Sequence[Any]:
-    """Gap (left) and violation (right) over t, on logarithmic axes: last iterate thin, average thick and dashed, the promise at the end as a triangle.
+    """Gap (left) and violation (right) over t, on logarithmic axes: last iterate thin, average thick and dashed, the promise at the end a triangle.
 
     Figures at or below 0 (gaps of policies that break a constraint, no violation) are not drawn.
     """

@@ -3,19 +3,19 @@
     theta_(t+1)  = theta_t + eta_1 / (1 - gamma) (A_r - sum_i lambda_i A_(c_i))         advantages of pi_t = softmax(theta_t)
     lambda_(t+1) = min(max(lambda_t + eta_2 (V_c(pi_t) - b), 0), cap)
 
-What holds for every eta_1, eta_2 and cap, from the uniform policy and lambda_0 = 0, with R, C_i the spans of r, c_i and D_i the reaches |V_(c_i) - b_i|:
-with Z_t the normaliser of the step, the performance difference and (1/alpha) E_(d*) log Z_t <= V_L^(t+1)(d*) - V_L^t(d*), alpha = eta_1/(1 - gamma),
+What holds for every eta_1, eta_2 and cap, from the uniform policy and lambda_0 = 0.  R, C_i are the spans of r, c_i, D_i the reaches |V_(c_i) - b_i|,
+alpha = eta_1 / (1 - gamma), Z_t the normaliser of the step.  By the performance difference and (1/alpha) E_(d*) log Z_t <= V_L^(t+1)(d*) - V_L^t(d*)
 
     (1 - gamma) sum_t [V_r* - V_r^t + lambda_t . (V_c^t - b)] <= log A / alpha + R / (1 - gamma) + (T - 1) eta_2 sum_i D_i C_i / (1 - gamma)
 
-(the values telescope, the costs by summation by parts, since lambda moves by at most eta_2 D_i a step), and projected gradient gives for each lambda <= cap
+(the values telescope, the costs by summation by parts, since lambda moves by at most eta_2 D_i a step).  Projected gradient gives for lambda <= cap
 
     sum_t (lambda - lambda_t) . (V_c^t - b) <= |lambda|^2 / (2 eta_2) + T eta_2 |D|^2 / 2.
 
-lambda = 0 bounds the average gap (`average_gap_bound`).  With lambda_i = cap_i on the broken constraints and gap >= -lambda* . [excess]_+ (strong duality)
-the average violation of i is at most  E(cap) / (cap_i - lambda_i*)  (`average_violation_bound`), which needs cap_i > lambda_i* <= R / ((1 - gamma) xi),
-xi the Slater gap.  Defaults: eta_1 = 2 log A / R, eta_2 = (1 - gamma) R / (C^2 sqrt T), cap = 2 R / ((1 - gamma) xi): both fall as 1/sqrt T.
-The published constants, for r, g in [0, 1] and one constraint, are `published_gap_bound` and `published_violation_bound`.
+lambda = 0 bounds the average gap (`average_gap_bound`).  With lambda_i = cap_i on the broken constraints and gap >= -lambda* . [excess]_+ (strong
+duality) the average violation of i is at most  E(cap) / (cap_i - lambda_i*)  (`average_violation_bound`), which needs cap_i > lambda_i*; and
+lambda_i* is at most R / ((1 - gamma) xi), xi the Slater gap.  Defaults: eta_1 = 2 log A / R, eta_2 = (1 - gamma) R / (C^2 sqrt T), cap = 2 R / ((1 -
+gamma) xi): both fall as 1/sqrt T.  Published constants, for r, g in [0, 1] and one constraint: `published_gap_bound`, `published_violation_bound`.
 
 Nothing is said about the last iterate: it may circle (`descent_ascent`).
 """

@@ -4,17 +4,17 @@
     with       sum_a x(s, a) - gamma sum P(s | s', a') x(s', a') = (1 - gamma) rho(s)        multiplier V(s)
     and        <x, c_i> <= (1 - gamma) b_i                                                   multiplier lambda_i >= 0
 
-The occupancies of all policies, with memory or without, are this polytope, and pi(a | s) = x(s, a) / sum_b x(s, b) gives x back (Altman 1999, Theorem
-3.2).  So the policy is optimal among all.  A vertex has at most S + m positive entries on the states that it visits: at most m actions more than one a
-state.  The dual reads
+The occupancies of all policies, with memory or without, are this polytope, and pi(a | s) = x(s, a) / sum_b x(s, b) gives x back (Altman
+1999, chapter 3).  So the policy is optimal among all.  A vertex that visits S states has at most S + m positive entries: at most m actions more than
+one a state.  The dual reads
 
     minimise   <rho, V> + <lambda, b>      with V >= r - sum_i lambda_i c_i + gamma P V:
 
 lambda is what a unit of threshold is worth, and V the values of the MDP whose reward is charged with it.  The optimum is the same (no duality gap),
 although no reward r - <lambda, c> need have the optimal policy as its only greedy one.
 
-`solve_constrained` takes HiGHS's word for nothing but the choice of policy: the value is that of the policy, and the upper bound is recomputed from the
-multipliers (weak duality).  `exactly.solve_constrained_exactly` finishes the same program in rationals.
+`solve_constrained` takes HiGHS's word for nothing but the choice of policy: the value is that of the policy, and the upper bound is recomputed from
+the multipliers (weak duality).  `exactly.solve_constrained_exactly` finishes the same program in rationals.
 """
 
 from __future__ import annotations

@@ -1,25 +1,25 @@
 """Regularised primal-dual: entropy for the policy and a ridge for the multipliers make a saddle to which the last iterate converges, with a bias.
 
     L_tau(pi, lambda) = V_r - lambda . (V_c - b) + tau H(rho) + (tau/2) |lambda|^2            H the discounted entropy of pi, from the start
-    pi <- pi exp(eta (Q_tau - tau log pi)) / Z,       Q_tau the action values of the reward r - lambda . c - tau log pi, that term of the first step left out
-    lambda <- max(lambda + eta (V_c - b - tau lambda), 0)
+    pi <- pi exp(eta (Q_tau - tau log pi)) / Z,       Q_tau = r - lambda . c + gamma P V_tau,  V_tau the values of the reward r - lambda . c - tau
+    log pi lambda <- max(lambda + eta (V_c - b - tau lambda), 0)
 
 Recursion (Ying, Ding, Lavaei 2022; Ding, Wei, Yang, Wang, Jovanovic 2023), d* the visits of the saddle's policy pi*, total 1 / (1 - gamma):
 
     Phi_t = sum_s d*(s) KL(pi* | pi_t)(s) + |lambda_t - lambda*|^2 / 2,      Phi_(t+1) <= (1 - eta tau) Phi_t + eta^2 C_t^2     for eta tau <= 1
     C_t^2 = sum_s d*(s) sp_a(Q_tau - tau log pi_t)^2 / 8 + |V_c - b - tau lambda|^2 / 2
 
-(soft performance difference gives -tau KL, the ridge -tau |lambda - lambda*|^2, the saddle inequality removes the cross terms, Hoeffding's lemma bounds
-the normaliser), so that limsup Phi <= eta max C^2 / tau.
+(soft performance difference gives -tau KL, the ridge -tau |lambda - lambda*|^2, the saddle inequality removes the cross terms, Hoeffding's lemma
+bounds the normaliser), so that limsup Phi <= eta max C^2 / tau.
 
-Bias of the saddle (pi_tau, lambda_tau): stationarity in lambda gives  [V_c - b]_+ = tau lambda_tau  exactly (`violation`), and pi_tau against the optimal
-and against a Slater policy
+Bias of the saddle (pi_tau, lambda_tau): stationarity in lambda gives  [V_c - b]_+ = tau lambda_tau  exactly (`violation`), and pi_tau against the
+optimal and against a Slater policy
 
     V_r* - V_r(pi_tau) <= tau log A / (1 - gamma) - tau |lambda_tau|^2          `gap_bound`
     sum_i lambda_tau,i <= (R + tau log A) / ((1 - gamma) xi)                      `multiplier_bound`, R the span of r, xi the Slater gap
 
-With a potential Phi left, values of a policy with span X differ from the saddle's by at most  X / (1 - gamma)^(3/2) sqrt(Phi / 2)  (performance difference
-and Pinsker): `distance_bound`.  Together these bound gap and violation of the LAST iterate.
+With a potential Phi left, values of a policy with span X differ from the saddle's by at most  X / (1 - gamma)^(3/2) sqrt(Phi / 2)  (performance
+difference and Pinsker): `distance_bound`.  Together these bound gap and violation of the LAST iterate.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ class RegularisedPrimalDual(ConstrainedMethod):
         spreads = high.max(axis=1) - low.min(axis=1)
         constant = float(visits @ spreads**2 / 8 + excess @ excess / 2)
         after = self.step(state, seen, problem)
-        return Step(potential(self.policy(state), state.multipliers, saddle, problem), potential(self.policy(after), after.multipliers, saddle, problem),
+        return Step(potential(self.policy(state), state.multipliers, saddle, problem), potential(self.policy(after), after.multipliers, saddle,
+        problem),
                     constant)  # fmt: skip
 
     def guarantee(self, run: ConstrainedRun) -> Guarantee | None:
@@ -130,7 +131,7 @@ class RegularisedPrimalDual(ConstrainedMethod):
         left = potential(run.policies[-1], run.multipliers[-1], saddle, problem)
         gamma, spans = float(problem.discount), np.asarray(problem.spans, dtype=float)
         away = np.array([distance_bound(left, span, gamma) for span in spans])
-        return Guarantee("last", gap_bound(saddle, problem.num_actions, gamma) + away[0], violation(saddle) + away[1:])
+        return Guarantee("last", float(gap_bound(saddle, problem.num_actions, gamma) + away[0]), violation(saddle) + away[1:])
 
 
 def potential(policy: Array, multipliers: Array, saddle: SoftSaddle, problem: Problem) -> float:

@@ -1,14 +1,14 @@
 """Return-conditioned policies (decision transformers under constraints), exactly: what they promise, and what they do.
 
-Behaviour beta plays H steps; (R, C) is its total reward and cost (undiscounted).  Conditioning on a target (R*, C*) plays by Bayes' rule, with what is
-left of the target after every step:
+Behaviour beta plays H steps; (R, C) is its total reward and cost (undiscounted).  Conditioning on a target (R*, C*) plays by Bayes' rule, with what
+is left of the target after every step:
 
     pi(a | s, x) proportional to  beta(a | s) P(to go = x | s, a),      next: x - (r(s, a), c(s, a)),       x = (R*, C*) at first
 
 If transitions are deterministic every path so drawn has exactly the target, because the behaviour reaches it along that path.  If they are not, the
-policy takes lucky outcomes for chosen ones: conditioned on much reward at no cost it plays the arm whose luck it was, and pays for the rest.  Two arms,
-safe (reward 1/2) and risky (reward 1, cost 1 with probability q), target (1, 0): it plays risky always, and its expected cost is q > 0.  The best value
-at budget b < q is 1/2 + b/(2 q), by a mixture.  Brandfonbrener, Bietti, Buckman, Laroche, Bruna (2022) for return conditioning.
+policy takes lucky outcomes for chosen ones: conditioned on much reward at no cost it plays the arm whose luck it was, and pays for the rest.  Two
+arms, safe (reward 1/2) and risky (reward 1, cost 1 with probability q), target (1, 0): it plays risky always, and its expected cost is q > 0.  The
+best value at budget b < q is 1/2 + b/(2 q), by a mixture.  Brandfonbrener, Bietti, Buckman, Laroche, Bruna (2022) for return conditioning.
 
 Laws are exact: dictionaries {(R, C): probability} of rationals.  Meant for models whose returns can be listed.
 """

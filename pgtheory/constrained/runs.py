@@ -57,6 +57,8 @@ class ConstrainedMethod:
 
     name: ClassVar[str]
     parameters: ClassVar[Literal["logits", "policy"]] = "logits"
+    rational_step: ClassVar[bool] = False
+    """Whether a step stays in the rationals, so that the method runs on `model.exact`."""
 
     def tuned(self, model: ConstrainedMDP, problem: Problem, iterations: int) -> Self:
         """The method with its settings as checked numbers.  raises ModelError: a setting is 0, negative, not finite or no number"""
@@ -76,8 +78,6 @@ class ConstrainedMethod:
         """The state of a first policy (S, A) and first multipliers (m,)."""
         if self.parameters == "policy":
             return State(policy, multipliers)
-        if arithmetic.kind(policy) != "float":
-            raise ModelError(f"{self.name} keeps logarithms of probabilities; run it on the float model")
         with np.errstate(divide="ignore"):
             return State(np.log(policy), multipliers)
 
@@ -163,7 +163,7 @@ class ConstrainedRun:
         return self.optimum - np.asarray(self._of(self.values, of), dtype=float)
 
     def violations(self, of: Iterate = "last") -> Array:
-        """(T + 1, m): [V_(c_i) - b_i]_+ of the iterate, in cost units.  Of the average it is what the averages exceed, not the average of excesses."""
+        """(T + 1, m): [V_(c_i) - b_i]_+ of the iterate, in cost units.  Of the average: what the averages exceed, not an average of excesses."""
         return np.maximum(np.asarray(self._of(self.excesses, of), dtype=float), 0.0)
 
     def violation(self, of: Iterate = "last") -> Array:
@@ -200,9 +200,11 @@ def run_constrained(
     if isinstance(iterations, bool) or not isinstance(iterations, int | np.integer) or iterations < 1:
         raise ModelError(f"iterations is {iterations!r}; it must be a whole number of at least 1")
     problem = problem_of(model)
+    if model.is_exact and not method.rational_step:
+        raise ModelError(f"a step of {method.name} takes exponentials or logarithms and leaves the rationals; run it on model.float")
     method = method.tuned(model, problem, int(iterations))
     policy, uniform = _first_policy(model, problem, method, initial)
-    first = problem.thresholds * 0 if multipliers is None else model.checked_multipliers(multipliers) + problem.thresholds * 0
+    first = abs(problem.thresholds) * 0 if multipliers is None else model.checked_multipliers(multipliers) + abs(problem.thresholds) * 0
     kept = set(_times(record, int(iterations)).tolist())
     state = method.start(problem, policy, first)
     values, excesses, prices, weights, policies = [], [], [], [], []

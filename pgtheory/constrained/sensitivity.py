@@ -1,15 +1,16 @@
 """What a unit of threshold is worth: all optimal multipliers, and the optimum as a function of one threshold.
 
-b -> V_r*(b) is concave and piecewise linear where the problem is feasible, and does not fall as a constraint is relaxed.  To the right of b (relaxing) its
-slope is the smallest optimal multiplier, to the left (tightening) the largest; both together are the dual optimal interval of that multiplier, since the
-slope in any direction is the least of <lambda, direction> over optimal lambda.  No feasible point to the left makes the interval unbounded: Slater's
-condition fails, and lambda may be any number from the smallest up.
+b -> V_r*(b) is concave and piecewise linear where the problem is feasible, and does not fall as a constraint is relaxed.  To the right of b
+(relaxing) its slope is the smallest optimal multiplier, to the left (tightening) the largest; both together are the dual optimal interval of that
+multiplier, since the slope in any direction is the least of <lambda, direction> over optimal lambda.  No feasible point to the left makes the
+interval unbounded: Slater's condition fails, and lambda may be any number from the smallest up.
 
-**How.**  The program of occupancies is solved for b + e, e > 0 arbitrarily small (`simplex`: right-hand sides compared from left to right).  Its prices are the slope;
-the first e at which a basic variable would become negative is the next kink, where the search goes on.  All in rationals, so kinks are exact.
+**How.**  The program of occupancies is solved for b + e, e > 0 arbitrarily small (`simplex`: right-hand sides compared from left to right).  Its
+prices are the slope; the first e at which a basic variable would become negative is the next kink, where the search goes on.  All in rationals, so
+kinks are exact.
 
-Multipliers are in reward units per unit of the cost as given; for a ">=" constraint relaxing means lowering the threshold, and the slope is minus that.
-Source: Altman (1999), section 3.5; Bertsimas and Tsitsiklis (1997), sections 5.2 and 5.5.
+Multipliers are in reward units per unit of the cost as given; for a ">=" constraint relaxing means lowering the threshold, and the slope is minus
+that.  Source: Altman (1999), chapter 3; Bertsimas and Tsitsiklis (1997), chapter 5.
 """
 
 from __future__ import annotations
@@ -115,8 +116,8 @@ def value_curve(model: ConstrainedMDP, constraint: str | int, low: Any, high: An
         points.append(end)
     order = -1 if rising else 1
     sign = 1 if rising else -1
-    arrays = [np.array(part[::order], dtype=object) for part in ([sign * b for b in points], values, [sign * s for s in slopes])]
-    return ValueCurve(model.names[i], *arrays, model)
+    bounds, worth, rise = (np.array(part[::order], dtype=object) for part in ([sign * b for b in points], values, [sign * s for s in slopes]))
+    return ValueCurve(model.names[i], bounds, worth, rise, model)
 
 
 def _first_piece(model: ConstrainedMDP, solution: ExactConstrainedSolution, i: int, direction: int, bound: Any = None) -> tuple[Any, Any]:

@@ -2,15 +2,16 @@
 
     V_tau = tau log sum_a exp(Q_tau / tau),   Q_tau = r - lambda . c + gamma P V_tau,   pi_lambda = softmax(Q_tau / tau)          tau > 0
 
-pi_lambda maximises V_r - lambda . V_c + tau H(rho), H the discounted entropy.  The dual  g(lambda) = V_tau(rho) + lambda . b + (ridge/2) |lambda|^2  is
-convex and smooth:
+pi_lambda maximises V_r - lambda . V_c + tau H(rho), H the discounted entropy.  The dual  g(lambda) = V_tau(rho) + lambda . b + (ridge/2) |lambda|^2
+is convex and smooth:
 
     dg / dlambda_i = b_i - V_(c_i)(pi_lambda) + ridge lambda_i
     d^2 g          = E_nu Cov_(pi_lambda(. | s))(Q_c) / tau + ridge I,      nu the discounted visits of pi_lambda (total 1 / (1 - gamma))
 
-(derive V_tau = tau log sum exp(Q_tau / tau) twice).  Var(Q_(c_i)) is at most C_i^2 / (4 (1 - gamma)^2), so g is smooth with the constant of `smoothness`.
-`soft_saddle` finds the minimiser over lambda >= 0: in each coordinate the derivative is monotone and has one root (Brent's method), the coordinates are
-taken in turn and a Newton step on those that are not 0 ends the search.  ridge = 0 is the maximum-entropy problem, ridge = tau the doubly regularised one.
+(derive V_tau = tau log sum exp(Q_tau / tau) twice).  Var(Q_(c_i)) is at most C_i^2 / (4 (1 - gamma)^2), so g is smooth with the constant of
+`smoothness`.  `soft_saddle` finds the minimiser over lambda >= 0: in each coordinate the derivative is monotone and has one root (Brent's method),
+the coordinates are taken in turn and a Newton step on those that are not 0 ends the search.  ridge = 0 is the maximum-entropy problem, ridge = tau
+the doubly regularised one.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ NEWTON_STEPS = 200
 LARGEST = 1e9
 """A multiplier beyond which no root is looked for: the constraint then cannot be met by policies of full support."""
 SWEEPS = 500
+FLAT = 1e-12
+"""Part of the largest possible curvature below which a multiplier no longer moves its cost."""
 
 
 class Soft(NamedTuple):
@@ -156,6 +159,13 @@ def _root(problem: Problem, multipliers: Array, i: int, tau: float, ridge: float
                 f"  pgtheory.constrained.diagnose says whether any policy does."
             )
     out[i] = float(brentq(slope, 0.0, high, xtol=1e-15 * high, rtol=4 * np.finfo(float).eps))
+    if ridge == 0:
+        bend = dual_hessian(problem, soft_answer(problem, out, tau, values), tau, ridge)[i, i]
+        if bend <= FLAT * smoothness(problem, tau):  # met only where probabilities have left the range of floats: not met at all
+            raise ModelError(
+                f"constraint {model.names[i]!r} is only met in the limit of large multipliers (at {out[i]:.3g} the policy no longer moves):\n"
+                f"  no policy meets it strictly, given the others.  Relax the threshold, or give a ridge above 0."
+            )
     return out
 
 

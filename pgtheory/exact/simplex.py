@@ -2,10 +2,10 @@
 
     maximise  <c, x>   subject to   M x = b,  x >= 0
 
-A *basis* is a choice of as many independent columns as there are rows; x_B = B^-1 b are its entries of x, y = B^-T c_B its prices.  It is optimal where
-x_B >= 0 (primal feasible) and c_j <= <y, M_j> for every column (dual feasible).  `maximise` walks over primal feasible bases, `repair` over dual feasible
-ones.  Where a step moves the point, the column of the largest gain enters; while steps are degenerate, the smallest index does (Bland 1977), so that
-neither can go round in circles.
+A *basis* is a choice of as many independent columns as there are rows; x_B = B^-1 b are its entries of x, y = B^-T c_B its prices.  It is optimal
+where x_B >= 0 (primal feasible) and c_j <= <y, M_j> for every column (dual feasible).  `maximise` walks over primal feasible bases, `repair` over
+dual feasible ones.  Where a step moves the point, the column of the largest gain enters; while steps are degenerate, the smallest index does (Bland
+1977), so that neither can go round in circles.
 
 **Several right-hand sides.**  Every row of b may be a tuple (b_0, b_1, ...), compared from left to right: the program for b_0 + e b_1 + e^2 b_2 + ...
 with e > 0 arbitrarily small.  Its optimal basis is optimal for b_0 too, and its prices are the one-sided derivatives of the optimum in direction b_1.

@@ -6,13 +6,13 @@ With a multiplier v(s) for each flow equation, the maximiser is the advantage of
 
     g(v) = start . v + |[r + gamma P v - v]_+|^2 / (2 lam),
 
-which is convex, continuously differentiable and piecewise quadratic.  `best_occupancy` minimises g by Newton steps with a line search: it ends at a
-point where the equations hold to rounding, whatever lam > 0.  g(v) is an upper bound of the maximum for every v, so `gap` = g(v) - objective(d) bounds
-what is missing wherever the flow equations hold.  `best_occupancy_program` is the same by Clarabel, `bandit_step` the exact projection that all of
-this is with one state and gamma = 0: d = project(r / lam).
+which is convex, continuously differentiable and piecewise quadratic.  `best_occupancy` minimises g by Newton steps with a line search: it ends at
+a point where the equations hold to rounding, whatever lam > 0.  g(v) is an upper bound of the maximum for every v, so `gap` = g(v) - objective(d)
+bounds what is missing wherever the flow equations hold.  `best_occupancy_program` is the same by Clarabel, `bandit_step` the exact projection that
+all of this is with one state and gamma = 0: d = project(r / lam).
 
-`performative_optimum` looks ahead instead of answering: with fixed P and r_d = r - M d the objective <d, r_d> - (lam / 2) |d|^2 is quadratic in d, and
-concave exactly if lam + the least eigenvalue of M + M' is not negative.
+`performative_optimum` looks ahead instead of answering: with fixed P and r_d = r - M d the objective <d, r_d> - (lam / 2) |d|^2 is quadratic in d,
+and certainly concave if lam + the least eigenvalue of M + M' is not negative.
 """
 
 from __future__ import annotations
@@ -61,12 +61,10 @@ def best_occupancy(transitions: Array, rewards: Array, discount: float, start: A
         slope = start + moves.T @ d
         terms = np.abs(pays).max() + 2 * np.abs(v).max() + d.sum() + 1
         if np.abs(slope).max() <= SETTLED * np.finfo(float).eps * terms:
-            break
+            gap = regularisation * float(start @ v + d @ d - pays @ d)  # g(v) - (<d, r> - lam/2 |d|^2), v scaled back
+            return Best(d.reshape(states, actions), regularisation * v, float(np.abs(slope).max()), gap, k)
         v = _descend(v, d, slope, moves, pays, start)
-    else:
-        raise ArithmeticError(f"the dual Newton method took {NEWTON_STEPS} steps and left a flow error of {np.abs(slope).max():.1e}")
-    gap = regularisation * float(start @ v + d @ d - pays @ d)  # g(v) - (<d, r> - lam/2 |d|^2), v scaled back
-    return Best(d.reshape(states, actions), regularisation * v, float(np.abs(slope).max()), gap, k)
+    raise ArithmeticError(f"the dual Newton method took {NEWTON_STEPS} steps and left a flow error of {np.abs(slope).max():.1e}")
 
 
 def _descend(v: Array, d: Array, slope: Array, moves: Array, pays: Array, start: Array) -> Array:

@@ -3,9 +3,9 @@
     optimisation       d_{t+1} = argmax over the occupancies of P_t of <d, r_t> - (lam / 2) |d|^2
     gradient ascent    d_{t+1} = projection on the occupancies of P_t of (1 - eta lam) d_t + eta r_t
 
-where (P_t, r_t) is the answer to d_t, exact or estimated from n trajectories.  With P fixed and |r_d - r_d'| <= eps |d - d'| the first contracts by
-eps / lam and the second by |1 - eta lam| + eta eps (`thresholds`); with P that answers no regulariser promises convergence (`model.seesaw`).  A fixed point is
-performatively stable; it is not what a planner who knows the answer would choose (`program.performative_optimum`).
+where (P_t, r_t) is the answer to d_t, exact or estimated from n trajectories.  With P fixed and |r_d - r_d'| <= eps |d - d'| the first contracts
+by eps / lam and the second by |1 - eta lam| + eta eps (`thresholds`); with P that answers no regulariser promises convergence (`model.seesaw`).  A
+fixed point is performatively stable; it is not what a planner who knows the answer would choose (`program.performative_optimum`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Array = np.ndarray
 
 @dataclasses.dataclass(frozen=True)
 class Path:
-    """occupancies (T + 1, S, A); changes (T,), |d_{t+1} - d_t| / |d_t|; rewards (T,), <d_{t+1}, r_t> in the true answer for which d_{t+1} was made."""
+    """occupancies (T + 1, S, A); changes (T,), |d_{t+1} - d_t| / |d_t|; rewards (T,), <d_{t+1}, r_t> in the true answer that d_{t+1} was made for."""
 
     occupancies: Array
     changes: Array
@@ -96,9 +96,7 @@ def repeated_gradient_ascent(
     return _repeat(model, step, iterations, start, samples, seed)
 
 
-def _repeat(
-    model: Performative, step: Callable[[Array, Array, Array], Array], iterations: int, start: Any, samples: int | None, seed: Any
-) -> Path:
+def _repeat(model: Performative, step: Callable[[Array, Array, Array], Array], iterations: int, start: Any, samples: int | None, seed: Any) -> Path:
     if iterations < 0:
         raise ModelError(f"iterations is {iterations}; it must not be negative")
     policy = np.full(model.shape, 1 / model.num_actions) if start is None else np.asarray(start, dtype=np.float64)

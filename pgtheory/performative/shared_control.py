@@ -1,7 +1,7 @@
 """A gridworld under shared control: a principal chooses a move, followers may take over, and they answer the principal's policy.
 
-In each cell the principal draws a move from pi.  A follower who believes that the cells pay w_k either lets it happen or makes a move of their own for
-`cost` more, and is optimal for themselves given pi: Q_k(s, b), b one of the moves or "let it happen", from
+In each cell the principal draws a move from pi.  A follower who believes that the cells pay w_k either lets it happen or makes a move of their own
+for `cost` more, and is optimal for themselves given pi: Q_k(s, b), b one of the moves or "let it happen", from
 
     Q_k(s, move) = w_k(s') - cost + gamma max_b Q_k(s', b),      Q_k(s, let it happen) = sum_a pi(a|s) [w_k(s'_a) + gamma max_b Q_k(s'_a, b)]
 

@@ -42,7 +42,7 @@ def _reward_sensitivity(model: Performative) -> float:
         raise ModelError("the model does not say how strongly it answers: give reward_sensitivity and transition_sensitivity")
     if model.transition_sensitivity > 0:
         raise ModelError(
-            f"the transitions answer (transition_sensitivity {model.transition_sensitivity:g}): the regulariser does not damp that, and no value of it "
+            f"the transitions answer (transition_sensitivity {model.transition_sensitivity:g}): the regulariser does not damp that, no value of it "
             "promises convergence; with one action see drift_factor"
         )
     return model.reward_sensitivity

@@ -1,6 +1,6 @@
 """Double-loop robust policy gradient (DRPG): nature's projected gradient inside, the agent's outside.  Wang, Ho, Petrik (2023).
 
-    inner      P <- project_U(P - eta_n dV^{pi,P}(mu)/dP)      until P is eps_t-worst for the present policy
+    inner      P <- a step within U along -dV^{pi,P}(mu)/dP     until P is eps_t-worst for the present policy (`nature_steps`)
     outer      pi <- project(pi + eta dV^{pi,P}(mu)/dpi)       at the kernel that the inner loop left behind
     tolerance  eps_{t+1} = decay eps_t
 
@@ -11,8 +11,10 @@ The kernel is kept from one outer step to the next.  That it is eps-worst is not
 because T^pi is a monotone gamma-contraction with fixed point V_rob^pi.  Where the policy hardly comes nature's gradient is small, and the inner loop
 slow; after `inner_steps` steps the rows that are still not good enough are answered exactly.  Rate: drpg-outer-rate, with the sum of the tolerances.
 
-`DRPG` has L1 balls around the rows.  `TiltedDRPG` has kernels with a few parameters (`nature.tilted_kernel`), a set that is no product: nature's
-gradient is then only known to come to rest, the inner loop ends when the value no longer moves, and no bound is claimed.
+`DRPG` has the rectangular sets: L1 balls and total variation around the rows ("sa") or with one budget a state ("s"), by projection, and KL balls
+around the rows through the parametric form that their worst rows have, by mirror descent on its exponents.  For "s" the outer gradient is a
+supergradient at the worst block, as in `RobustPG`.  `TiltedDRPG` has kernels with a few parameters (`nature.tilted_kernel`), a set that is no
+product: nature's gradient is then only known to come to rest, the inner loop ends when the value no longer moves, and no bound is claimed.
 """
 
 from __future__ import annotations
@@ -28,14 +30,15 @@ from pgtheory import arithmetic
 from pgtheory.policies import direct
 from pgtheory.policy_gradient.method import NoEnclosure, Setting, check_rectangular, resolved, whole_number
 from pgtheory.robust.gradient import RobustMethod
-from pgtheory.robust.nature import kernel_gradient, project_l1, tilted_kernel, tilted_kernel_gradient, worst_kernel
+from pgtheory.robust.nature import kernel_gradient, tilted_kernel, tilted_kernel_gradient, worst_kernel
+from pgtheory.robust.nature_steps import STEPS
 
 Array = np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
 class DRPG(RobustMethod):
-    """The double loop against L1 balls around the rows.
+    """The double loop against a rectangular ball (`nature_steps.STEPS`).
 
     step_size    of the agent, on the full gradient of V(mu);  inner_step  of nature, on the full gradient with respect to the kernel
     tolerance    eps_0, in reward units;  decay  eps_{t+1} / eps_t
@@ -51,8 +54,9 @@ class DRPG(RobustMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.ambiguity != "l1" or self.rectangular != "sa":
-            raise ModelError(f"drpg projects on L1 balls around the rows; the set is {self.ambiguity!r} with rectangular={self.rectangular!r}")
+        if (self.ambiguity, self.rectangular) not in STEPS:
+            known = ", ".join(f"{name} ({kind})" for name, kind in STEPS)
+            raise ModelError(f"drpg has no inner loop for {self.ambiguity!r} with rectangular={self.rectangular!r}; it knows {known}")
 
     @property
     def rational_step(self) -> bool:  # type: ignore[override]
@@ -89,7 +93,7 @@ class DRPG(RobustMethod):
         step_size, radius, inner_step, tolerance, decay, inner_steps = settings
         policy, kernels, factor = self.policy_of(state), self.kernel_of(state), state[..., -1:]
         kernels = np.where(kernels < 0, transitions, kernels)
-        radius = np.broadcast_to(radius, rewards.shape)
+        radius = np.broadcast_to(radius, rewards.shape if self.rectangular == "sa" else (*rewards.shape[:-1], 1))
         most = whole_number(float(np.max(inner_steps)), "inner_steps")
         kernels = self._inner(policy, kernels, transitions, rewards, discount, start, radius, inner_step, (tolerance * factor)[..., 0, 0], most)
         values, visits = arithmetic.policy_values_and_visits(policy, kernels, rewards, discount, start)
@@ -130,7 +134,7 @@ class DRPG(RobustMethod):
                 kernels[waiting] = worst_kernel(pi, P, r, gamma, self.answer(radius[waiting], r))[1]
                 break
             slopes = kernel_gradient(pi, rows, r, gamma, start[waiting])
-            kernels[waiting] = project_l1(rows - step[waiting][..., None] * slopes, P, radius[waiting])
+            kernels[waiting] = STEPS[self.ambiguity, self.rectangular](rows, step[waiting][..., None] * slopes, P, radius[waiting])
         return kernels.reshape(*batch, *kernels.shape[1:])
 
 

@@ -65,16 +65,35 @@ def worst_kl(p: Any, v: Any, radius: Any) -> tuple[Array, Array]:
     if np.any(open_):
         theta[open_] = _tilt(p[open_], y[open_], radius[open_])
     q, divergence, log_mass = _tilted(p, y, theta)
-    n = p.shape[-1]
-    excess = divergence + 4 * (n + 4) * EPS * np.maximum(divergence, 1.0) - radius
-    keep = np.where(open_ & (excess > 0), 1 - np.minimum(excess / np.where(divergence > 0, divergence, 1.0), 1.0), 1.0)[..., None]
-    q = keep * q + (1 - keep) * p  # divergence is convex in q, so this one is within the radius, rounding included
+    q = _drawn_in(p, q, divergence, radius, open_)
     with np.errstate(divide="ignore", invalid="ignore"):
         dual = np.where(open_, -(log_mass + radius) / theta, 0.0) * spread
     at_least = (radius >= -np.log(np.minimum(bottom, 1.0))) & ~open_
     q = np.where(at_least[..., None], np.where(above == 0, p, 0.0) / bottom[..., None], q)
     value = np.where(open_, least[..., 0] + dual, np.where(at_least, least[..., 0], (p * v).sum(axis=-1)))
     return value, q
+
+
+def tilted_into_ball(p: Array, exponent: Array, radius: Any) -> Array:
+    """q ~ p exp(m exponent) with the largest m <= 1 such that KL(q || p) <= radius (nats).  p (..., n), exponent (..., n) finite, radius (...)."""
+    p, exponent, radius = rows(*_floats(p, exponent, radius))
+    top = np.where(p > 0, exponent, -np.inf).max(axis=-1, keepdims=True)
+    above = np.where(p > 0, top - exponent, 0.0)
+    spread = above.max(axis=-1)
+    y = above / np.where(spread > 0, spread, 1.0)[..., None]
+    theta = np.where(radius > 0, spread, 0.0)
+    too_far = (theta > 0) & (_tilted(p, y, theta)[1] > radius)
+    if too_far.any():
+        theta[too_far] = _tilt(p[too_far], y[too_far], radius[too_far])
+    q, divergence, _ = _tilted(p, y, theta)
+    return _drawn_in(p, q, divergence, radius, too_far)
+
+
+def _drawn_in(p: Array, q: Array, divergence: Array, radius: Array, met: Array) -> Array:
+    """q, mixed with p where it was to meet the radius: divergence is convex in q, so that the result is within it, rounding included."""
+    excess = divergence + 4 * (p.shape[-1] + 4) * EPS * np.maximum(divergence, 1.0) - radius
+    keep = np.where(met & (excess > 0), 1 - np.minimum(excess / np.where(divergence > 0, divergence, 1.0), 1.0), 1.0)[..., None]
+    return keep * q + (1 - keep) * p
 
 
 def _tilted(p: Array, y: Array, theta: Array) -> tuple[Array, Array, Array]:

@@ -28,8 +28,8 @@ import numpy as np
 
 from mdps.errors import ModelError, nearest
 from mdps.model import MDP
-from pgtheory.exact.evaluation import action_values, check_policy, occupancy
-from pgtheory.exact.linear import kind
+from pgtheory.exact.evaluation import check_policy, occupancy, spread
+from pgtheory.exact.linear import induced, kind, model_like, solve_resolvent
 from pgtheory.utility.base import Utility
 
 Array = np.ndarray
@@ -47,11 +47,19 @@ def utility_gradient(mdp: MDP, utility: Utility, policy: Array, parametrisation:
     utility.check(policy.shape)
     d = occupancy(mdp, policy)
     visits = d.sum(axis=1)[:, None]
-    Q = action_values(_frozen(mdp, utility, d), policy)
+    return gradient_of_reward(mdp, _frozen(mdp, utility, d), policy, visits, parametrisation)
+
+
+def gradient_of_reward(mdp: MDP, reward: Array, policy: Array, visits: Array, parametrisation: str) -> Array:
+    """visits Q ("direct") or visits pi (Q - V) ("softmax") for a reward (S, A) that is not the model's own; visits (S, 1) as they are to be scaled."""
+    choices, _, discount, _ = model_like(mdp, kind(policy))
+    per_pair = reward[mdp.action_mask]
+    P, paid = induced(mdp.first_pair, choices, per_pair, policy[mdp.action_mask])
+    V = solve_resolvent(P, discount, paid)
+    Q = spread(mdp, per_pair + discount * (choices @ V))
     if parametrisation == "direct":
         return visits * Q
-    V = (policy * Q).sum(axis=1)[:, None]
-    return visits * policy * (Q - V)
+    return visits * policy * (Q - V[:, None])
 
 
 def softmax_smoothness(mdp: MDP, utility: Utility) -> float:
@@ -91,18 +99,18 @@ def check_domination(mdp: MDP, utility: Utility, policy: Array, other: Array) ->
     return Domination(utility.value(target) - utility.value(d), ratio, rise)
 
 
-def _frozen(mdp: MDP, utility: Utility, d: Array) -> MDP:
-    """The model with the reward grad F(d), in the arithmetic of d."""
+def _frozen(mdp: MDP, utility: Utility, d: Array) -> Array:
+    """(S, A) the frozen reward grad F(d), in the arithmetic of d."""
     reward = utility.gradient(d)
-    if kind(d) == "float":
-        mass = d.sum(axis=1)
-        reward = np.where((mass[:, None] > 0) | np.isfinite(reward), reward, 0.0)  # nothing of the gradient depends on states that are never reached
-        bad = np.argwhere(~np.isfinite(reward) & mdp.action_mask)
-        if len(bad):
-            s, a = (int(k) for k in bad[0])
-            raise ModelError(
-                f"the gradient of the utility {utility.name} is {reward[s, a]} at {mdp.state_label(s)}, action {a}, where the occupancy is {d[s, a]:.3g}: "
-                "take a policy with all probabilities positive, or a smoothed utility"
-            )
-        return mdp.float.replace(rewards=np.where(mdp.action_mask, reward, 0.0))
-    return mdp.exact.replace(rewards=reward)
+    if kind(d) != "float":
+        return reward
+    mass = d.sum(axis=1)
+    reward = np.where((mass[:, None] > 0) | np.isfinite(reward), reward, 0.0)  # nothing of the gradient depends on states that are never reached
+    bad = np.argwhere(~np.isfinite(reward) & mdp.action_mask)
+    if len(bad):
+        s, a = (int(k) for k in bad[0])
+        raise ModelError(
+            f"the gradient of the utility {utility.name} is {reward[s, a]} at {mdp.state_label(s)}, action {a}, where the occupancy is {d[s, a]:.3g}: "
+            "take a policy with all probabilities positive, or a smoothed utility"
+        )
+    return np.where(mdp.action_mask, reward, 0.0)

@@ -87,14 +87,13 @@ def _one(text: str, mdp: MDP) -> Utility:
     if name == "entropy":
         return utilities.Entropy(_over(options, text, "states"))
     if name == "log-sum":
-        return utilities.LogSum(np.where(model.action_mask, 1.0, 0.0) if _over(options, text, "pairs") == "pairs" else np.ones(model.num_states), _over(options, text, "pairs"))  # fmt: skip
+        over = _over(options, text, "pairs")
+        return utilities.LogSum(np.where(model.action_mask, 1.0, 0.0) if over == "pairs" else np.ones(model.num_states), over)
     if name == "reward":
         _none(options, text)
         return utilities.Linear(model.rewards)
     if name == "quadratic":
         size = _number(options[0], "the weight of quadratic") if options else 1.0
-        if not size >= 0:
-            raise ModelError(f"quadratic:{options[0]}: the weight must be at least 0; minus a convex term is what makes it concave")
         return utilities.Quadratic(model.rewards.reshape(-1), size)
     if name == "smoothed-entropy":
         if not options:

@@ -23,9 +23,12 @@ from typing import Any, Literal
 import numpy as np
 
 from mdps.errors import ModelError
+from mdps.rational import rational_array
 from pgtheory.utility.base import Over, Program, Utility, check_over, floats_of, is_float, log_products, numbers, positive, shaped
 
 Array = np.ndarray
+FORBIDDEN = -1e3
+"""Reward of a pair that a target forbids, in tangents: low enough that a visit does not pay, not so low that other rewards lose their digits."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -220,7 +223,7 @@ class KLDistance(_ToTarget):
         nu = floats_of(self.target).reshape(-1)
         x = np.maximum(self.point(occupancy).astype(float), np.where(nu > 0, 1e-12, 0.0))
         seen = nu > 0
-        g = np.full(x.size, -1e6)
+        g = np.full(x.size, FORBIDDEN)
         g[seen] = np.log(nu[seen] / x[seen]) - 1
         return float(x[seen].sum()), self.reward(g, np.shape(occupancy))  # F(x) - <g, x> over the pairs with nu > 0 is sum x
 
@@ -267,8 +270,10 @@ class Quadratic(Utility):
         check_over(self.over)
         c = numbers(self.linear, "linear").reshape(-1)
         Q = numbers(self.matrix, "matrix")
+        if not (is_float(c) and is_float(Q)):
+            c, Q = rational_array(c), rational_array(Q)
         if Q.ndim == 0:
-            Q = Q[()] * np.eye(c.size, dtype=int).astype(Q.dtype)
+            Q = Q[()] * np.eye(c.size, dtype=int)
         if Q.shape != (c.size, c.size):
             raise ModelError(f"matrix has shape {Q.shape}; linear has {c.size} entries, so it must be ({c.size}, {c.size})")
         skew = np.abs(floats_of(Q) - floats_of(Q).T)
@@ -277,7 +282,7 @@ class Quadratic(Utility):
             raise ModelError(f"matrix[{i}, {j}] is {Q[i, j]} and matrix[{j}, {i}] is {Q[j, i]}; it must be symmetric")
         size, direction = _lowest(floats_of(Q))
         if size < -1e-12 * max(1.0, float(np.abs(floats_of(Q)).max())):
-            figures = ", ".join(f"{v:.3g}" for v in direction)
+            figures = ", ".join(f"{v:.3g}" for v in direction[:8]) + (", ..." if direction.size > 8 else "")
             raise ModelError(f"the quadratic utility is not concave: along ({figures}), which sums to 0, x'Qx is {size:.3g} per unit length")
         object.__setattr__(self, "linear", c)
         object.__setattr__(self, "matrix", Q)

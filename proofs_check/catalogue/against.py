@@ -9,6 +9,13 @@ out_of_reach    what would be good is two moves away, and the state that rho sta
 many_bandits    copies of one bandit, each of which the start distribution hardly ever visits
 long_improvement
                 small models on which policy iteration takes as many steps as a person could make it take
+ladder          leaving a chain pays in every state of it as much as at its end, seen from its beginning: each state's gradient is that of the gap
+detour          a loop that is worth a little more than staying, and looks bad until its states have been mended one after the other, which gives
+                the other action a lead that takes long to catch up with
+relay           only the last state of a chain pays, one action in ten goes on and the others lead back to the first state, where mu is
+plateau         good, better and many bad arms: the good ones gain on the bad ones first, and the best one waits
+large_rewards   three arms whose best one is as fast as a worse one in the first step, with rewards far outside of [0, 1]
+mended_too_late ending at once is better than going on, until the next state has been mended; rewards far outside of [0, 1]
 """
 
 from __future__ import annotations
@@ -146,6 +153,115 @@ def long_improvement(moves: list[Any], pays: list[Any], discount: str, start: tu
     return made
 
 
+def ladder(length: int, patience: str, on: str, pay: str) -> Callable[[], Instance]:
+    """A chain of `length` states; the first action goes on (at the end of the chain to an end without reward), the second one takes what the same
+    `pay` at the last state is worth from here, and ends too.  The policy goes on with probability `on`; mu hardly ever begins within the chain."""
+
+    @functools.cache
+    def made() -> Instance:
+        states, forward, gamma = length + 1, Fraction(on), Fraction(patience)
+        moves = np.full((states, 2, states), Fraction(0), dtype=object)
+        pays = np.full((states, 2), Fraction(0), dtype=object)
+        moves[:, :, length] = Fraction(1)
+        for k in range(length - 1):
+            moves[k, 0, length], moves[k, 0, k + 1] = Fraction(0), Fraction(1)
+        for k in range(length):
+            pays[k, 1] = Fraction(pay) * gamma ** (length - 1 - k)
+        rare = Fraction(1, 10**6)
+        mu = rational_array([Fraction(1, 10) - (length - 1) * rare, *[rare] * (length - 1), Fraction(9, 10)])
+        policy, name = rational_array([[forward, 1 - forward]] * states), f"a ladder of {length} states"
+        return Instance(rational_array(moves.tolist()), rational_array(pays.tolist()), rational(gamma), mu, mu, policy, name=name)
+
+    return made
+
+
+def detour(length: int, horizon: int, worth: str, short: str) -> Callable[[], Instance]:
+    """A hub, a chain of `length` states, a gate that leads back to the hub, a state that pays 1 for ever and one that pays nothing.  The first action
+    walks the loop at 1 a step; in the hub the second one stays for `short` less, in the chain it is worth `worth` (and 3/2 more for each state that
+    is left), and at the gate nothing.  Policies are uniform at first; the discount is 1 - 1/`horizon`."""
+
+    @functools.cache
+    def made() -> Instance:
+        states, gate, pay, nothing = length + 4, length + 1, length + 2, length + 3
+        moves = np.full((states, 2, states), Fraction(0), dtype=object)
+        pays = np.full((states, 2), Fraction(0), dtype=object)
+        for s in range(gate):
+            moves[s, 0, s + 1] = pays[s, 0] = Fraction(1)
+        moves[gate, 0, 0] = pays[gate, 0] = moves[gate, 1, nothing] = moves[0, 1, 0] = Fraction(1)
+        pays[0, 1] = 1 - Fraction(short)
+        for k in range(1, gate):
+            share = (Fraction(worth) + Fraction(3, 2) * (length - k)) / horizon
+            moves[k, 1, pay], moves[k, 1, nothing] = share, 1 - share
+        moves[pay, :, pay] = moves[nothing, :, nothing] = pays[pay] = Fraction(1)
+        mu = rational_array([1, *[0] * (states - 1)])
+        policy, name = rational_array([["1/2", "1/2"]] * states), f"a detour by {length} states"
+        return Instance(rational_array(moves.tolist()), rational_array(pays.tolist()), 1 - rational(Fraction(1, horizon)), mu, mu, policy, name=name)
+
+    return made
+
+
+def relay(length: int, actions: int, patience: str, on: str, elsewhere: str) -> Callable[[], Instance]:
+    """A chain whose last state pays 1 for staying; the first action goes on, all others go back to the first state.  The policy goes on with
+    probability `on`; mu begins with probability `elsewhere` in each state but the first."""
+
+    @functools.cache
+    def made() -> Instance:
+        moves = np.full((length, actions, length), Fraction(0), dtype=object)
+        pays = np.full((length, actions), Fraction(0), dtype=object)
+        moves[:, 1:, 0] = pays[-1, 0] = Fraction(1)
+        for s in range(length):
+            moves[s, 0, min(s + 1, length - 1)] = Fraction(1)
+        rest = (1 - Fraction(on)) / (actions - 1)
+        mu = rational_array([1 - (length - 1) * Fraction(elsewhere), *[Fraction(elsewhere)] * (length - 1)])
+        policy, name = rational_array([[Fraction(on), *[rest] * (actions - 1)]] * length), f"a relay of {length} states"
+        return Instance(rational_array(moves.tolist()), rational_array(pays.tolist()), rational(Fraction(patience)), mu, mu, policy, name=name)
+
+    return made
+
+
+def plateau(good: int, bad: int, short: str, best: str, lost: str) -> Callable[[], Instance]:
+    """One arm that pays 1, `good` arms that pay `short` less and `bad` ones that pay nothing; the policy takes the best arm with probability `best`
+    and the bad ones with probability `lost` together."""
+
+    @functools.cache
+    def made() -> Instance:
+        arms = 1 + good + bad
+        pays = [Fraction(1), *[1 - Fraction(short)] * good, *[Fraction(0)] * bad]
+        rest = 1 - Fraction(best) - Fraction(lost)
+        policy = rational_array([[Fraction(best), *[rest / good] * good, *[Fraction(lost) / bad] * bad]])
+        one = rational_array([1])
+        return Instance(rational_array([[[1]] * arms]), rational_array([pays]), rational(0), one, one, policy, name=f"a plateau of {good} arms")
+
+    return made
+
+
+def large_rewards(scale: int, policy: tuple[str, str, str] = ("3/10", "6/10", "1/10")) -> Callable[[], Instance]:
+    """Three arms with the advantages 1, 1/2 and -6 times `scale` under (3/10, 6/10, 1/10): probability times advantage is the same for the first two."""
+
+    @functools.cache
+    def made() -> Instance:
+        one = rational_array([1])
+        pays = rational_array([[scale, Fraction(scale, 2), -6 * scale]])
+        return Instance(
+            rational_array([[[1]] * 3]), pays, rational(0), one, one, rational_array([list(policy)]), name="three arms with large rewards"
+        )
+
+    return made
+
+
+def mended_too_late(scale: int) -> Callable[[], Instance]:
+    """State 0 ends with 3/5 or goes on to state 1, which ends with 1 or -10, all times `scale`: worse than ending at once, until state 1 is mended."""
+
+    @functools.cache
+    def made() -> Instance:
+        moves = [[[0, 0, 1], [0, 1, 0]], [[0, 0, 1]] * 2, [[0, 0, 1]] * 2]
+        pays = rational_array([[Fraction(3 * scale, 5), 0], [scale, -10 * scale], [0, 0]])
+        mu, policy = rational_array([1, 0, 0]), rational_array([["1/2", "1/2"]] * 3)
+        return Instance(rational_array(moves), pays, rational("9/10"), mu, mu, policy, name="mended too late")
+
+    return made
+
+
 FOUR_STEPS = long_improvement(
     [[[1, 0], [1, 0], [0, 1]], [["43/50", "7/50"], [1, 0], [0, 1]]],
     [[1, 0, "1/5"], ["41/50", "37/50", "27/50"]], "9999/10000", (1, 2),
@@ -163,21 +279,38 @@ CURVED = (Against(crossing(12, "1/20", "3/10000"), times=(0,)), Against(crossing
 STEPS = tuple(dataclasses.replace(entry, settings={"eta": "9/100000000"}) for entry in CURVED)
 STEEP = Against(crossing(24, "1/200", "1/1000000"), times=(0,))
 
+RUNGS = Against(ladder(3, "1/10", "1/10", "1/1000"), {"eta": "729/100000"}, times=(1,))
+
 ENTROPIES = crossing(24, "1/20", "1/10000", sure="999/1000")
 
 AGAINST: dict[str, tuple[Against, ...]] = {
     "entropy-npg-linear:action values": (Against("domino(8, 9/10)", {"tau": "1/100", "fraction": "1"}),),
     "entropy-npg-linear:log policies": (Against("domino(8, 9/10)", {"tau": "1/100", "fraction": "1"}),),
     "softmax-smoothness-sharp:derived": CURVED,
-    "softmax-reverse-lojasiewicz:mdp": (STEEP,),
+    "softmax-reverse-lojasiewicz:mdp": (STEEP, Against(ladder(3, "1/10", "1/10", "1"), times=(0,))),
     **{f"softmax-sufficient-increase:{form}": STEPS for form in ("at least", "at least, printed", "at most")},
     "softmax-one-over-t-lower-bound:bandit": (Against(crossing(12, "1/100", "1/100000", pay="1/1000"), {"eta": "1/1000"}, times=(1,)),),
-    "softmax-one-over-t-lower-bound:mdp": (Against(crossing(12, "1/100", "1/100000"), {"eta": "1/100000000000000000"}, times=(1,)),),
-    "npg-one-over-T:rate": (Against(needle(8000), {"eta": "17/5"}, times=(2,)),),
+    "softmax-one-over-t-lower-bound:mdp": (Against(crossing(12, "1/100", "1/100000"), {"eta": "1/100000000000000000"}, times=(1,)), RUNGS),
+    "npg-one-over-T:rate": (
+        Against(needle(8000), {"eta": "17/5"}, times=(2,)),
+        Against(detour(4, 1000, "60", "1/10"), {"eta": "1/10"}, times=(5500,)),
+    ),
+    "softmax-mdp-one-over-t:derived": (
+        Against(plateau(4, 94, "52/100", "1/60", "1/2"), times=(275,)),
+        Against(relay(5, 10, "23/50", "21/100", "1/10000000"), times=(18_000,)),
+        Against(large_rewards(100), times=(1,)),
+    ),
+    "softmax-mdp-one-over-t:printed": (
+        Against(plateau(4, 94, "52/100", "1/60", "1/2"), times=(4400,)),
+        Against(large_rewards(1000), times=(1,)),
+    ),
     "policy-iteration-monotone-geometric-finite:finite": IMPROVEMENTS,
     "occupancy-lp-duality:policy iteration ends at the flow's optimum": IMPROVEMENTS,
     "occupancy-lp-duality:complementary slackness": IMPROVEMENTS,
-    "npg-limit-solves-the-dual:vanishes": (Against(stay_or_fall(8, "3/20"), {"eta": "1/10"}, times=(3,)),),
+    "npg-limit-solves-the-dual:vanishes": (
+        Against(stay_or_fall(8, "3/20"), {"eta": "1/10"}, times=(3,)),
+        Against(mended_too_late(1000), {"eta": "10"}, times=(1,)),
+    ),
     "smoothness-direct:printed": (Against(sticky(8, "1/100", "1/100000"), times=(0,)),),
     "gradient-domination-direct:start": (Against(out_of_reach, times=(0,)),),
     "entropy-smoothness:derived": (Against(ENTROPIES, times=(0,)),),

@@ -82,7 +82,7 @@ occupancy_program = Claim(
     title="A constrained MDP is a linear program over visits",
     source=Source(ALTMAN, where="chapters 3 and 4, as recalled; derived here", version="Chapman & Hall 1999"),
     domain=SMALL,
-    departs="At most nine pairs of state and action, one constraint or two, both sides by enumeration. The program's own optimum is among its basic ones.",
+    departs="At most nine pairs of state and action when sampled, one constraint or two, both sides by enumeration.",
     forms=[
         Form("value", equal(q.program_value, q.mixture_value)),
         Form("the policy attains it", equal(q.recovered_value, q.program_value)),
@@ -218,17 +218,77 @@ exact_penalty = Claim(
         Control(
             "what may be missing at the multiplier itself",
             q.penalty_price * q.missing <= 2 * DELTA,
+            where=((q.price_factor, 2),),
             because="at C = lambda* every policy of the bandit loses nothing, the one that always pulls included, which misses by 1 - b",
         ),
         Control(
             "below the largest multiplier it gains",
             q.penalised_value_below_largest >= q.program_value + Rational(1, 1000) * q.largest_multiplier * q.room,
             settings=BELOW,
-            where=ROOM,
+            where=((0, q.smallest_multiplier), *ROOM),
             because="at a kink of the front multipliers are an interval, and from its lower end on the penalty is exact",
         ),
     ],
     uses=["cmdp-strong-duality"],
     instances=(LEVER, FULL_PULL, HALF_PRICE, MIDDLE_ARM, DEAR, KINK, FATIGUE, *ZOO),
+    kind="equal",
+)
+
+RISKS = {
+    "risk": Extra((), low=Rational(1, 20), high=Rational(19, 20), meaning="probability with which the risky arm costs 1"),
+    "share": Extra((), low=0, high=1, meaning="budget in units of the risk"),
+    "behaviour": Extra((2,), "interior", meaning="the policy of the data"),
+}
+TREES = {
+    "tree_behaviour": Extra((3, 2), "interior", meaning="the policy of the data at the root and after each first choice"),
+    "tree_pays": Extra((2, 3, 2), low=0, high=1, meaning="reward and cost of each choice"),
+    "aim": Extra((4,), "choice", meaning="the path whose totals are asked for"),
+}
+ALONE = random_mdps(policy="any", mu="any", rho="mu", max_states=1, max_actions=1, max_discount=Rational(0))
+COIN = by_hand(
+    "the risky arm costs 1 every other time",
+    transitions=[[[1]]],
+    rewards=[[0]],
+    discount=0,
+    extras={"risk": "1/2", "share": "1/2", "behaviour": ["1/2", "1/2"]},
+)
+TIED_TREE = by_hand(
+    "two paths with the same totals",
+    transitions=[[[1]]],
+    rewards=[[0]],
+    discount=0,
+    extras={
+        "tree_behaviour": [["1/2", "1/2"]] * 3,
+        "tree_pays": [[["1/2", 0], ["1/2", 0], [1, 0]], [[0, 1], [0, 1], [0, 1]]],
+        "aim": [1, 0, 0, 0],
+    },
+)
+
+return_conditioning = Claim(
+    id="return-conditioning-violates-the-budget",
+    title="Conditioning on a return and a cost that were lucky breaks the budget",
+    source=Source("brandfonbrener2022when", where="stochastic returns, as recalled; the example derived here", version="arXiv:2206.01079"),
+    domain=ALONE.replace(extras=RISKS),
+    departs="Two arms, and trees of two deterministic choices. Any policy of the data that tries both arms.",
+    forms=[
+        Form("the cost of asking for none", equal(q.conditioned_cost, q.risk)),
+        Form("deterministic trees", equal(q.tree_achieved, q.tree_targets), domain=ALONE.replace(extras=TREES), instances=(TIED_TREE,)),
+        Form("the front", equal(q.risk_front, Rational(1, 2) + q.risk_budget / (2 * q.risk))),
+        Form("conditioning pays no attention to the budget", q.conditioned_reward >= q.risk_front),
+    ],
+    negative_controls=[
+        Control(
+            "the target is kept",
+            q.conditioned_cost <= 0,
+            because="the data with return 1 and cost 0 are those in which the risky arm was lucky, and luck is not a choice",
+        ),
+        Control(
+            "within the budget",
+            q.conditioned_cost <= q.risk_budget,
+            because="the budget allows the risky arm in a share b/q of the cases; conditioning takes it always",
+        ),
+    ],
+    uses=["cmdp-occupancy-lp"],
+    instances=(COIN,),
     kind="equal",
 )

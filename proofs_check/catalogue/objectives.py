@@ -69,7 +69,7 @@ scalarisation = Claim(
             q.mixture_weighted_value <= Max(q.weighted_value, q.other_weighted_value),
             domain=TWO_OBJECTIVES.replace(extras=SECOND | WEIGHTS, other="any"),
         ),
-        Form("three arms: no other takes nothing", q.middle_deterministic_slack <= 0, domain=THREE, where=((q.middle, 1),)),
+        Form("three arms: no other takes nothing", q.middle_deterministic_slack <= 0, domain=THREE, where=((0, q.middle), (q.middle, 1))),
         Form("three arms: what weights miss", equal(q.middle_shortfall, Max(0, Rational(1, 2) - q.middle)), domain=THREE),
         Form("three arms: stochastic balance", equal(q.balanced_stochastic, Max(Rational(1, 2), q.middle)), domain=THREE),
         Form("three arms: deterministic balance", equal(q.balanced_deterministic, q.middle), domain=THREE),
@@ -103,7 +103,7 @@ scalarisation = Claim(
         ),
         Control(
             "strict at the reference too",
-            q.area_gain >= q.newcomer_side**2,
+            q.area_gain >= q.newcomer_present_cell,
             domain=ALONE.replace(extras=FRONT),
             because="a point that has nothing of the first objective adds no area, however much of the second",
         ),

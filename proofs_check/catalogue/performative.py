@@ -53,8 +53,8 @@ contraction = Claim(
             settings=WEIGHT | {q.eta: Between(Rational(1, 50), 1 / q.regulariser)},
         ),
     ],
-    departs="Fixed transitions, and rewards linear in the occupancy; the sensitivity is measured by row and column sums, at least the largest singular "
-    "value. The rate is checked over three rounds.",
+    departs="Fixed transitions, and rewards linear in the occupancy; the sensitivity is measured by row and column sums, at least the largest "
+    "singular value. The rate is checked over three rounds.",
     negative_controls=[
         Control(
             "twice the regulariser",
@@ -195,8 +195,8 @@ threshold = Claim(
             domain=ALONE.replace(extras=CHAIN),
             settings={q.regulariser: Between(7681, 100000)},
             instances=(SEESAW,),
-            because="with one action there is nothing to regularise: the next occupancy is that of the answer, whatever lambda; here eps_p is the root "
-            "of 2 and the recalled threshold 7680",
+            because="with one action there is nothing to regularise: the next occupancy is that of the answer, whatever lambda; here eps_p is the "
+            "root of 2 and the recalled threshold 7680",
         ),
         Control(
             "discount once",

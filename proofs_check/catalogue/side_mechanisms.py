@@ -43,9 +43,12 @@ adaptive = Claim(
         Form("learning", q.fixed_plan_mean <= q.bayes_value),
         Form("knowing", q.bayes_value <= q.informed_value),
         Form("convex in the belief", q.bayes_value_between <= q.bayes_values_mean),
+        Form("learning, all plans", q.best_plan_mean <= q.bayes_value),
+        Form("nothing to learn from", equal(q.unseen_plan_mean, q.unseen_bayes_value)),
     ],
     negative_controls=[
         Control("knowing is worth nothing", q.informed_value <= q.bayes_value, because="with two arms of which one pays, the first pull is a guess"),
+        Control("learning is worth nothing", q.bayes_value <= q.best_plan_mean, because="who has seen which arm pays pulls it the second time"),
         Control(
             "concave in the belief",
             q.bayes_value_between >= q.bayes_values_mean,
@@ -104,7 +107,7 @@ COIN = by_hand(
 RECOURSE = PAIRS.replace(extras=TILTED)
 recourse = Claim(
     id="kl-recourse-free-energy",
-    departs="The growth of the divergence as tau falls is left out; its reward grows",
+    departs="Growth in 1/tau at one step, from any temperature to half of it",
     title="Recourse near a reference: the tilted law of trajectories is that of a policy, and its value a free energy",
     source=Source("todorov2007linearly", where="linearly solvable problems, as recalled; derived here", version="NeurIPS 2007"),
     domain=RECOURSE,
@@ -116,6 +119,12 @@ recourse = Claim(
             domain=PAIRS.replace(extras={"other_law": Extra(("A",), "interior", meaning="another law of the actions")}),
         ),
         Form("colder pays more", q.tilted_mean <= q.tilted_mean_colder, domain=PAIRS, settings={q.beta: Between(Rational(1, 10), 5)}),
+        Form(
+            "colder goes further",
+            q.tilted_divergence <= q.tilted_divergence_colder,
+            domain=PAIRS,
+            settings={q.beta: Between(Rational(1, 10), 5)},
+        ),
         Form("over laws of what happens it is too good", q.stochastic_control <= q.stochastic_tilt, domain=PAIRS),
     ],
     negative_controls=[
@@ -130,6 +139,13 @@ recourse = Claim(
             equal(q.stochastic_control, q.stochastic_tilt),
             domain=PAIRS,
             because="a fair coin that pays 0 or 1 has the free energy log((1 + e)/2) = .62 and the value 1/2",
+        ),
+        Control(
+            "colder stays nearer",
+            q.tilted_divergence >= q.tilted_divergence_colder,
+            domain=PAIRS,
+            settings={q.beta: Between(Rational(1, 10), 5)},
+            because="the derivative of the divergence in 1/tau is the variance of the reward over tau",
         ),
         Control(
             "colder pays less",

@@ -171,7 +171,7 @@ utility_domination = Claim(
     departs="For one pair of policies; F* is the case in which the second is optimal",
 )
 
-COUNTS = {q.backups: (1, 2, 3, 5, 10)}
+COUNTS = {q.backups: (1, 2, 3, 5, 10, 32)}
 SMOOTH = {q.smoothing: Between(Rational(1, 50), 1)}
 FIRST_JUMP = by_hand(
     "a target that is left at the first step",
@@ -252,7 +252,6 @@ frank_wolfe = Claim(
             "a square faster",
             q.uniform_target_gap <= 8 / (q.backups + 2) ** 2,
             domain=bandits(policy="any", mu="any", max_actions=6),
-            settings={q.backups: (1, 2, 3, 5, 10, 32)},
             instances=(EQUAL_SHARES,),
             because="after t steps at most t arms are in use, and t of 64 arms are 1/t - 1/64 away from equal shares",
         ),

@@ -212,6 +212,26 @@ def tightness(
     raise typer.Exit(tightness_and_print(targets or [], everything, budget=budget.value, seed=seed, as_json=as_json, orders=orders))
 
 
+@app.command()
+def grade(
+    exercise: Annotated[str | None, typer.Argument(metavar="[EXERCISE]", help="A name of --list; alone: what is asked.")] = None,
+    submission: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The Python file to mark.")] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="List the exercises.")] = False,
+    starter: Annotated[bool, typer.Option("--starter", help="Print a file to begin with.")] = False,
+    seconds: Annotated[float, typer.Option("--seconds", help="Wall seconds for one call of the student's function.")] = 2.0,
+    memory: Annotated[int, typer.Option("--memory", help="Memory of the student's process in MiB.")] = 1024,
+    as_json: Json = False,
+) -> int:
+    """Mark a student's file: property checks in a process of its own, with the smallest instance on which it is wrong."""
+    from proofs_check.cli import grading
+
+    if exercise is None or list_all:
+        return grading.list_exercises(as_json)
+    if submission is None:
+        return grading.show_exercise(exercise, starter)
+    return grading.grade_file(exercise, submission, seconds, memory, as_json)
+
+
 @claims_app.callback(invoke_without_command=True)
 def claims(
     context: typer.Context,
@@ -293,10 +313,33 @@ def solve(
         typer.Option(metavar="SET", help="Against the worst model of a set: l1:0.2, kl:1/10, tv, l2, linf, chi2, contamination, wasserstein, ..."),
     ] = None,
     rectangular: Annotated[Rectangular, typer.Option(help="Nature's budget: one for each state and action, or one for each state.")] = Rectangular.sa,
+    constraint: Annotated[
+        list[str] | None, typer.Option("--constraint", metavar="COST<=NUMBER", help="A threshold for a discounted cost, also >=; may be repeated.")
+    ] = None,
+    costs: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Costs for --constraint: columns state, action, then one for each.")] = None,
+    utility: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A concave function of the occupancy: entropy, imitation:FILE, quadratic:1, worst:FILE, reward+0.1*entropy, ..."),
+    ] = None,
     as_json: Json = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write values and policy to .json, .csv or .npz.")] = None,
 ) -> None:
     """Solve a model, with proved bounds."""
+    if utility is not None:
+        from proofs_check.cli.utility import solve_utility_model
+
+        others = (exact, method is not SolveMethod.auto, average, reach is not None, risk is not None, robust is not None, bool(constraint))
+        if any(others):
+            raise ModelError("--utility goes without --exact, --method, --average, --reach, --risk, --robust and --constraint")
+        raise typer.Exit(solve_utility_model(model, discount, utility=utility, tolerance=tolerance, as_json=as_json, out=out))
+    if constraint or costs is not None:
+        from proofs_check.cli.constrained import solve_constrained_model
+
+        if not constraint:
+            raise ModelError("--costs says what constraints are about: give one with --constraint, such as --constraint 'cost<=0.3'")
+        if average or reach is not None or risk is not None or robust is not None or method is not SolveMethod.auto:
+            raise ModelError("--constraint goes without --average, --reach, --risk, --robust and --method")
+        raise typer.Exit(solve_constrained_model(model, discount, constraints=constraint, costs=costs, exact=exact, as_json=as_json, out=out))
     if robust is not None or rectangular is not Rectangular.sa:
         from proofs_check.cli.robust import solve_robust_model
 
@@ -334,6 +377,15 @@ def run(
     risk: Annotated[
         str | None, typer.Option(metavar="MEASURE", help="For the risk-averse methods (risk-pg, nested-risk-pg, ecrm-pg, ...): cvar:0.1.")
     ] = None,
+    utility: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Maximise a utility of the occupancy: frank-wolfe, normalised-ascent, utility-gradient, sampled-ascent."),
+    ] = None,
+    constraint: Annotated[
+        list[str] | None,
+        typer.Option("--constraint", metavar="COST<=NUMBER", help="Under thresholds (npg-primal-dual, crpo, reload, ...), also >=; may be repeated."),
+    ] = None,
+    costs: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Costs for --constraint: columns state, action, then one for each.")] = None,
     start: Annotated[str, typer.Option(metavar="NAME", help="First policy: uniform, random:SEED or adversarial:SHARE.")] = "uniform",
     iterations: Annotated[int, typer.Option(min=1, help="Steps.")] = 1000,
     discount: Discount = None,
@@ -347,6 +399,23 @@ def run(
     seed: Annotated[int, typer.Option(min=0, help="Sampled methods: seed.")] = 0,
 ) -> None:
     """Run policy gradient methods on a model and compare them: final gap, fitted rate, the theorems that apply."""
+    if constraint or costs is not None:
+        from proofs_check.cli.constrained_runs import run_constrained_methods
+
+        if not constraint:
+            raise ModelError("--costs says what constraints are about: give one with --constraint, such as --constraint 'cost<=0.3'")
+        if any(x is not None for x in (robust, risk, utility, horizon)) or start != "uniform":
+            raise ModelError("--constraint goes without --robust, --risk, --utility, --horizon and --start")
+        told: dict[str, Any] = {"constraints": constraint, "costs": costs, "discount": discount, "plot": plot, "as_json": as_json}
+        settings = {"step_size": step_size, "temperature": temperature, "geometry": geometry}
+        raise typer.Exit(run_constrained_methods(model, method, settings, iterations, **told, out=out, trail=csv))
+    if utility is not None:
+        from proofs_check.cli.utility import run_utility_methods
+
+        if any(x is not None for x in (temperature, geometry, robust, risk)) or start != "uniform":
+            raise ModelError("--utility goes without --temperature, --geometry, --robust, --risk and --start")
+        told = {"utility": utility, "discount": discount, "step_size": step_size, "seed": seed}
+        raise typer.Exit(run_utility_methods(model, method, iterations, **told, plot=plot, as_json=as_json, out=out, trail=csv))
     from proofs_check.cli.runs import risk_options, robust_options, run_methods
     from proofs_check.cli.sampled import Sampling, is_sampled, run_sampled_methods
 

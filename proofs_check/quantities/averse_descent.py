@@ -39,28 +39,49 @@ def _gap(c: Context, risk: Risk, values: Array) -> Array:
     return arithmetic.maximum(averse_optimum(c, risk)[0] - values, axis=-1)
 
 
-def _define(prefix: str, risk: Risk, letter: str, words: str) -> None:
-    @define(f"{prefix}_values_after", rf"V^{{\pi_+}}_{letter}", "step", "states")
-    def values_after(c: Context) -> Array:
-        return _path(c, risk, 1)[1]
-
-    @define(f"{prefix}_gap_sup", rf"\|V^*_{letter}-V^\pi_{letter}\|_\infty", "step")
-    def gap_sup(c: Context) -> Array:
-        return per_record(_gap(c, risk, own_values(c, risk)))
-
-    @define(f"{prefix}_gap_sup_after", rf"\|V^*_{letter}-V^{{\pi_+}}_{letter}\|_\infty", "step")
-    def gap_sup_after(c: Context) -> Array:
-        return per_record(_gap(c, risk, _path(c, risk, 1)[1]))
-
-    @define(f"{prefix}_gap_sup_after_steps", rf"\|V^*_{letter}-V^{{\pi_4}}_{letter}\|_\infty", "step")
-    def gap_sup_after_steps(c: Context) -> Array:
-        return per_record(_gap(c, risk, _path(c, risk, STEPS)[STEPS]))
-
-    values_after.__doc__ = f"Values under {words} after a step of Euclidean mirror descent, in reward units."
-    gap_sup.__doc__ = f"Largest gap of any state under {words}, in reward units."
-    gap_sup_after.__doc__ = f"Largest gap of any state under {words} after a step of Euclidean mirror descent, in reward units."
-    gap_sup_after_steps.__doc__ = f"Largest gap of any state under {words} after four steps of one size, in reward units."
+@define("entropic_values_after", r"V^{\pi_+}_\beta", "step", "states")
+def _entropic_values_after(c: Context) -> Array:
+    """Values under nested entropic risk after a step of Euclidean mirror descent, in reward units."""
+    return _path(c, entropic, 1)[1]
 
 
-_define("entropic", entropic, r"\beta", "nested entropic risk")
-_define("nested", conditional_value, r"\alpha", "nested CVaR")
+@define("entropic_gap_sup", r"\|V^*_\beta-V^\pi_\beta\|_\infty", "step")
+def _entropic_gap_sup(c: Context) -> Array:
+    """Largest gap of any state under nested entropic risk, in reward units."""
+    return per_record(_gap(c, entropic, own_values(c, entropic)))
+
+
+@define("entropic_gap_sup_after", r"\|V^*_\beta-V^{\pi_+}_\beta\|_\infty", "step")
+def _entropic_gap_sup_after(c: Context) -> Array:
+    """Largest gap of any state under nested entropic risk after a step of Euclidean mirror descent, in reward units."""
+    return per_record(_gap(c, entropic, _path(c, entropic, 1)[1]))
+
+
+@define("entropic_gap_sup_after_steps", r"\|V^*_\beta-V^{\pi_4}_\beta\|_\infty", "step")
+def _entropic_gap_sup_after_steps(c: Context) -> Array:
+    """Largest gap of any state under nested entropic risk after four such steps of one size, in reward units."""
+    return per_record(_gap(c, entropic, _path(c, entropic, STEPS)[STEPS]))
+
+
+@define("nested_values_after", r"V^{\pi_+}_\alpha", "step", "states")
+def _nested_values_after(c: Context) -> Array:
+    """Values under nested CVaR after a step of Euclidean mirror descent, in reward units."""
+    return _path(c, conditional_value, 1)[1]
+
+
+@define("nested_gap_sup", r"\|V^*_\alpha-V^\pi_\alpha\|_\infty", "step")
+def _nested_gap_sup(c: Context) -> Array:
+    """Largest gap of any state under nested CVaR, in reward units."""
+    return per_record(_gap(c, conditional_value, own_values(c, conditional_value)))
+
+
+@define("nested_gap_sup_after", r"\|V^*_\alpha-V^{\pi_+}_\alpha\|_\infty", "step")
+def _nested_gap_sup_after(c: Context) -> Array:
+    """Largest gap of any state under nested CVaR after a step of Euclidean mirror descent, in reward units."""
+    return per_record(_gap(c, conditional_value, _path(c, conditional_value, 1)[1]))
+
+
+@define("nested_gap_sup_after_steps", r"\|V^*_\alpha-V^{\pi_4}_\alpha\|_\infty", "step")
+def _nested_gap_sup_after_steps(c: Context) -> Array:
+    """Largest gap of any state under nested CVaR after four such steps of one size, in reward units."""
+    return per_record(_gap(c, conditional_value, _path(c, conditional_value, STEPS)[STEPS]))

@@ -122,10 +122,10 @@ class Program:
 
 def program(c: Context) -> Program:
     """With the one constraint of the instance."""
-    return once(c, "_program", lambda: _program(c, c.extra("signal")[:, None], threshold(c)[:, None]))
+    return once(c, "_program", lambda: program_of(c, c.extra("signal")[:, None], threshold(c)[:, None]))
 
 
-def _program(c: Context, signals: Array, bounds: Array) -> Program:
+def program_of(c: Context, signals: Array, bounds: Array) -> Program:
     """max <d, r>/(1 - gamma), sum_a d(s,a) - gamma sum P d = (1 - gamma) rho(s), <d, g_i> - slack_i = (1 - gamma) b_i; signals (B, m, S, A)."""
     batch, many, states, actions = signals.shape
     pairs, zero = states * actions, c.discount[0] * 0
@@ -273,7 +273,7 @@ def _two(c: Context) -> tuple[Array, Array]:
 
 
 def _program_of_two(c: Context) -> Program:
-    return once(c, "_program_of_two", lambda: _program(c, *_two(c)))
+    return once(c, "_program_of_two", lambda: program_of(c, *_two(c)))
 
 
 def _recovered_of_two(c: Context) -> Array:

@@ -119,7 +119,7 @@ def _pairs(points: Array) -> tuple[Array, Array]:
 
 
 def _improvement(gain: Array) -> Array:
-    """Largest sum of a point of the hull of `gain` (B, N, 2) in the quadrant gain >= 0, which holds 0: (B,).  Ends of segments, and where they enter."""
+    """Largest sum of a point of the hull of `gain` (B, N, 2) in the quadrant gain >= 0, among 0, ends of segments, and where they enter: (B,)."""
     first, second = _pairs(gain)
     best = gain[:, 0, 0] * 0
     for k in (None, 0, 1):
@@ -172,7 +172,7 @@ def _pareto_slack(c: Context) -> Array:
 
 @define("weight_excess", r"\min_{w\ge1}\max_{J'}\langle w,J'-J^\pi\rangle", "instance")
 def _weight_excess(c: Context) -> Array:
-    """How far the policy is from being best for the weights that suit it most, all at least 1, in reward units: 0 if some positive weights find it."""
+    """How far the policy is from being best for the weights, all at least 1, that suit it most, in reward units: 0 if positive weights find it."""
     return per_instance(_least_excess(_gains(c)))
 
 
@@ -303,11 +303,12 @@ def _newcomer_cell(c: Context) -> Array:
     return per_instance(np.where(_undominated(c), drops[:, 0] * drops[:, 1], drops[:, 0] * 0))
 
 
-@define("newcomer_side", r"\max_i(p_i-\max\{0,x_i:x\in S,x_i<p_i\})/4", "instance")
-def _newcomer_side(c: Context) -> Array:
-    """A quarter of the longer side of that cell; 0 where the front is above the newcomer."""
-    side = arithmetic.maximum(_drops(c), axis=-1)
-    return per_instance(np.where(_undominated(c), side, side * 0) / 4)
+@define("newcomer_present_cell", r"\textstyle\prod_{i:p_i>0}(p_i-\max\{0,x_i:x\in S,x_i<p_i\})", "instance")
+def _newcomer_present_cell(c: Context) -> Array:
+    """The same over the objectives of which the newcomer has something."""
+    something = np.asarray(c.extra("newcomer") > 0, dtype=bool)
+    drops = np.where(something, _drops(c), _drops(c) * 0 + 1)
+    return per_instance(np.where(_undominated(c), drops[:, 0] * drops[:, 1], drops[:, 0] * 0))
 
 
 @define("newcomer_lead", r"\max_{w\in\Delta}\left(\langle w,p\rangle-\max_{x\in S}\langle w,x\rangle\right)_+", "instance")

@@ -1,7 +1,7 @@
 """The bandit on which fixed prices fail: one arm pays 1 and costs 1, the other nothing; the budget is b, the equilibrium (b, 1 - b) at price 1.
 
-Extras: budget = b; chance and its_price, the centre of the optimistic method, chance_before and price_before, where its field was last taken; direction
-(4,), a displacement (d chance, d price, and both one step before) for the linearised map; a_price, any price for a greedy policy.
+Extras: budget = b; chance and its_price, the centre of the optimistic method, chance_before and price_before, where its field was last taken;
+direction (2,), a displacement (d chance, d price) for the linearised map; a_price, any price for a greedy policy.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Array = np.ndarray
 STEPS = 12
 
 
-@define("budget", "b", "instance")
+@define("mean_budget", "b", "instance")
 def _budget(c: Context) -> Array:
     """What the first arm may cost on average, between 0 and 1."""
     return per_instance(c.extra("budget"))

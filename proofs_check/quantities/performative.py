@@ -1,7 +1,7 @@
 """Models that answer the occupancy that is deployed: retraining, what is stable, what is optimal, chains that answer.
 
-Occupancies are not normalised.  The deployed ones are those of the instance's two policies, from mu.  Extras: answer_slope (S, A, S, A) = M with r_d = r -
-M d, other_rewards (S, A), other_kernel (S, A, S); bonus, answer, elsewhere for two arms; mass, second_mass and mass_rewards (2,) for the
+Occupancies are not normalised.  The deployed ones are those of the instance's two policies, from mu.  Extras: answer_slope (S, A, S, A) = M with
+r_d = r - M d, other_rewards (S, A), other_kernel (S, A, S); bonus, answer, elsewhere for two arms; mass, second_mass and mass_rewards (2,) for the
 chain of two states that answers.  The setting regulariser is lam.  The maximiser of <d, r> - (lam / 2) |d|^2 is found by trying every support: a
 system of equations for each, of which the one whose signs fit is taken.
 """
@@ -94,6 +94,7 @@ def _fitting(margins: list[Array], found: list[Array]) -> list[Array]:
 
 def _deployed(c: Context) -> tuple[Array, Array]:
     """The occupancies (B, S, A) of the two policies."""
+    assert c.other is not None
     return _visits(c, c.transitions, c.policies[:, 0]), _visits(c, c.transitions, c.other)
 
 

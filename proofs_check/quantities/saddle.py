@@ -2,8 +2,8 @@
 
 Bilinear games min_x max_y sigma x y: the setting `spin` is eta sigma, extra corner (2,) the start; a matrix game has extras coupling (2, 2) and
 corners (2, 2).  Bandits: three arms that pay lambda* times what they cost, so that every choice with mean cost b is optimal at the price lambda*:
-extras arm_costs (3,), balance (3,) = pi* (b = <pi*, c>), weights (3,) = pi, price, balance_price = lambda*.  The two-armed bandit of the paradox pays 1 and
-costs 1 on its first arm: extras budget, chance and before (2,) for the two sequences of the optimistic method.
+extras arm_costs (3,), balance (3,) = pi* (b = <pi*, c>), weights (3,) = pi, price = lambda, balance_price = lambda*; rival (3,) and rival_price are
+any other choice and price.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ def _averages(c: Context) -> tuple[Array, Array, Array]:
 
 @define("average_regret", r"L(\pi',\bar\lambda)-L(\bar\pi,\lambda')", "instance")
 def _average_regret(c: Context) -> Array:
-    """How much a second policy gains at the mean price over the mean policy at a second price, in reward units; L = <pi, r> - lambda (<pi, c> - b)."""
+    """What a second policy gains at the mean price over the mean policy at a second price, in reward units; L = <pi, r> - lambda (<pi, c> - b)."""
     policy, price, _ = _averages(c)
     cost, star, other, second = c.extra("arm_costs"), c.extra("balance_price"), c.extra("rival"), c.extra("rival_price")
     level = (c.extra("balance") * cost).sum(axis=-1)

@@ -1,4 +1,4 @@
-"""Concave functions F of the occupancy d(s,a) = d(s) pi(a|s), which sums to 1: gradients, what they promise, Frank and Wolfe's method, a normalised step.
+"""Concave functions F of the occupancy d(s,a) = d(s) pi(a|s), which sums to 1: gradients, what they promise, Frank and Wolfe's method.
 
 Utilities: "quadratic" <r,d> - (bend/2) |d - target|^2 (extras target (S, A) and bend), "entropy" -sum d log d, "product" <r,d><r',d> (extra
 second_rewards (S, A)), and "smoothed" -sum d log(d + sigma).  `derivative` quantities differentiate the linear solve for d by dual numbers;
@@ -242,7 +242,9 @@ def _utility_difference(c: Context) -> Array:
 @define("entropy_utility_difference", r"H(d^{\pi'})-H(d^\pi)", "step")
 def _entropy_utility_difference(c: Context) -> Array:
     """Entropy of the second policy's occupancy less that of the first, in nats."""
-    return per_record(_value(_entropy, c, occupancy(second_policy(c))) - _value(_entropy, c, occupancy(c)))
+    other = occupancy(second_policy(c))
+    used = np.where(np.asarray(other > 0, dtype=bool), other, other * 0 + 1)  # 0 log 0 = 0
+    return per_record(-_total(used * arithmetic.log(used)) - _value(_entropy, c, occupancy(c)))
 
 
 def _promise(c: Context, utility: Callable[[Context, Dual], Dual]) -> Array:

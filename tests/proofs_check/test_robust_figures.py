@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from mdps import MDP
 from mdps.rational import fraction
 from proofs_check.by_hand import by_hand
 from proofs_check.catalogue import ambiguity, get_claim, robust, robust_methods
@@ -147,6 +148,30 @@ def test_long_steps_never_see_the_even_choice():
     assert len({str(x) for x in best.reshape(-1)}) == 1 and best.reshape(-1)[0] > 0
 
 
+LONG = 8_192
+
+
+@pytest.mark.slow
+def test_the_outer_rate_says_something_after_thousands_of_steps_and_holds():
+    """Two states, the first gap near its largest, a step size that balances the terms: the bound falls below the first gap, and stays above the best."""
+    from pgtheory.robust.gradient import RobustPG
+    from pgtheory.run import run
+    from proofs_check.engine.measure import compare
+
+    claim, radii = get_claim("drpg-outer-rate"), np.full((2, 2), 0.5)
+    case, gamma = claim.case(claim.form("any step size")), 0.125
+    model = MDP([[[0.5, 0.5], [0.75, 0.25]], [[0.25, 0.75], [0.5, 0.5]]], [[0, 1], [0, 0.9]], gamma, [0.5, 0.5])
+    wrong = np.array([[1.0, 0.0], [1.0, 0.0]])
+    step = (1.1 / LONG / (gamma * 4 / (4 * (1 - gamma) ** 7))) ** 0.5
+    trail = run(model, RobustPG(step, radii), LONG, initial=wrong)
+    given = {"settings": {"eta": step}, "extras": {"radii": radii}}
+    instance = Instance(model.transitions, model.rewards, gamma, model.start, model.start, wrong, **given)
+    seen = compare(case, float_context(Batch.of([instance]), trail.times, trail.policies[None], pairs=False))
+    bound, best = seen.right[0, :, 0], np.minimum.accumulate(trail.gap())
+    assert bound[-1] < 0.9 * best[0]
+    assert (best <= bound).all() and best[-1] < 1e-6
+
+
 # Quantities by plain means
 
 
@@ -265,8 +290,8 @@ def test_statements_retyped_from_the_derivations():
         ("robust-euclidean-pmd", "one step"): "next_robust_gap_sup <= gamma*robust_gap_sup + 1/(2*eta)",
         ("adversary-gradient-domination", "domination"): "adversary_gap <= adversary_mismatch*adversary_gradient_gap",
         ("drpg-outer-rate", "any step size"): (
-            "best_robust_gap <= (inverse_mu*sqrt(2*S)/(1 - gamma) + (sqrt(A)/(1 - gamma)**2)/(2*(2*gamma*A/(1 - gamma)**3)))"
-            "*sqrt(2*(robust_gap_mu_0/(eta*(t + 1)) + 2*gamma*A/(1 - gamma)**3*A/(1 - gamma)**4*eta))"
+            "best_robust_gap <= (inverse_mu*sqrt(2*S)/(1 - gamma) + (sqrt(A)/2/(1 - gamma)**2)/(2*(gamma*A/(1 - gamma)**3)))"
+            "*sqrt(2*(robust_gap_mu_0/(eta*(t + 1)) + gamma*A/(1 - gamma)**3*A/4/(1 - gamma)**4*eta))"
         ),
     }
     for (identifier, form), text in expected.items():

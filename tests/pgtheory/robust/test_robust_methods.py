@@ -19,6 +19,7 @@ from pgtheory.robust.double_loop import DRPG, TiltedDRPG, excess, project_l1_bal
 from pgtheory.robust.gradient import RobustPG, RobustSoftmaxPG, worst_gradient, worst_softmax_gradient
 from pgtheory.robust.mirror_descent import RobustMirrorDescent
 from pgtheory.robust.nature import ball_answer, kernel_gradient, project_l1, tilted_kernel, tilted_kernel_gradient, worst_kernel
+from pgtheory.robust.nature_steps import project_l1_blocks
 from pgtheory.run import run
 from tests import tolerances
 
@@ -203,10 +204,11 @@ def test_the_projection_on_an_l1_ball_is_nearest():
 METHODS = (
     RobustPG(0.5, 0.3), RobustSoftmaxPG(5.0, 0.3), RobustMirrorDescent(2.0, 0.3), RobustMirrorDescent(2.0, 0.3, geometry="kl"),
     DRPG(0.5, 0.3, inner_step=0.5), RobustPG(0.5, 0.2, "kl"), RobustMirrorDescent(2.0, 0.1, "chi2", growth=1.05),
+    DRPG(0.5, 0.3, "l1", "s", inner_step=0.5), DRPG(0.5, 0.2, "kl", inner_step=2.0), DRPG(0.5, 0.15, "tv", inner_step=0.5),
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda m: f"{m.name} {m.ambiguity}")
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: f"{m.name} {m.ambiguity} {m.rectangular}")
 def test_a_method_reaches_the_robust_optimum(method):
     """To 5% of the first gap within 60 steps: a rate needs no more, and the softmax gradient is slow; the optimum is that of robust planning."""
     model = random.garnet(3, 3, 2, seed=1, discount=0.7)
@@ -214,12 +216,12 @@ def test_a_method_reaches_the_robust_optimum(method):
     gap = trail.gap()
     assert gap.min() >= -1e-7 and gap[-1] <= 0.05 * gap[0] and gap[0] > 0.1
     np.testing.assert_allclose(trail.policies.sum(axis=-1), 1, atol=1e-12)
-    known = solve_robust(RobustMDP(model, KINDS[method.ambiguity](method.radius)))
+    known = solve_robust(RobustMDP(model, KINDS[method.ambiguity](method.radius, rectangular=method.rectangular)))
     np.testing.assert_allclose(trail.optimal_values, known.values, atol=1e-7)
     assert isinstance(method, method_named(method.name))
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda m: f"{m.name} {m.ambiguity}")
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: f"{m.name} {m.ambiguity} {m.rectangular}")
 def test_a_step_of_length_0_changes_no_policy_and_radius_0_is_the_nominal_model(method):
     import dataclasses
 
@@ -272,6 +274,61 @@ def test_the_inner_loop_keeps_its_tolerance_and_every_kernel_lies_in_the_set():
         assert (values >= worst - 1e-12).all() and (values - worst).max() <= eps * (1 + 1e-12) + 1e-12
 
 
+@pytest.mark.parametrize(("name", "rectangular"), [("l1", "s"), ("tv", "s"), ("tv", "sa"), ("kl", "sa")])
+def test_the_inner_loop_of_every_set_comes_within_its_tolerance_by_steps_alone(name, rectangular):
+    """Many steps and no exact answer: the kernel left behind is eps-worst, lies in the set, and was not put there by the fallback."""
+    model = random.garnet(4, 3, 2, seed=6, discount=0.7)
+    radius = np.full(model.rewards.shape if rectangular == "sa" else (4, 1), 0.2)
+    method = DRPG(0.3, radius, name, rectangular, inner_step=1.0, tolerance=0.05, decay=0.9, inner_steps=4000)
+    trail = run(model, method, 3, record="all")
+    answer = ball_answer(name, radius, rectangular)
+    for t in range(3):
+        policy, rows = trail.policies[t], method.kernel_of(trail.parameters[t + 1])
+        values = pgtheory.arithmetic.policy_values(policy, rows, model.rewards, model.discount)
+        worst = worst_kernel(policy, model.transitions, model.rewards, model.discount, answer)[0]
+        assert (values >= worst - 1e-12).all() and (values - worst).max() <= 0.05 * 0.9**t
+        assert np.abs(values - worst).max() > 1e-9 or t > 0  # the exact answer would leave nothing
+        np.testing.assert_allclose(rows.sum(axis=-1), 1, atol=1e-13)
+        away = np.abs(rows - model.transitions).sum(axis=-1)
+        if name == "kl":
+            with np.errstate(divide="ignore", invalid="ignore"):
+                away = np.where(rows > 0, rows * np.log(rows / model.transitions), 0.0).sum(axis=-1)
+        elif name == "tv":
+            away = away / 2
+        spent = away if rectangular == "sa" else away.sum(axis=-1, keepdims=True)
+        assert rows.min() >= 0 and (spent <= radius + 1e-13).all()
+
+
+def test_the_projection_of_a_block_is_nearest():
+    """Variational inequality: no block z within the budget has (y - q) . (z - q) > 0; the best z is the block that is worst for q - y, by knapsack."""
+    rng = np.random.default_rng(2)
+    for actions, n in ((1, 3), (2, 2), (3, 4)):
+        p = rng.dirichlet(np.ones(n), (60, actions))
+        p[::3, 0, 0] = 0
+        p /= p.sum(axis=-1, keepdims=True)
+        y = p + rng.normal(size=p.shape) * rng.choice([0.01, 0.3, 30], (60, 1, 1))
+        budget = rng.choice([0.0, 1e-6, 0.2, 1.0, 2.0 * actions], 60)
+        q = project_l1_blocks(y, p, budget)
+        assert q.min() >= 0 and (np.abs(q - p).sum(axis=(1, 2)) <= budget + 4 * n * actions * tolerances.EPS).all()
+        np.testing.assert_allclose(q.sum(axis=-1), 1, atol=1e-14)
+        best = [_least_over_block(p[k], (q - y)[k], budget[k]) for k in range(60)]
+        gain = ((q - y) * q).sum(axis=(1, 2)) - np.array(best)
+        assert gain.max() <= 1e-8 * np.abs(y).max()  # HiGHS: 1e-9 relative
+        if actions == 1:
+            np.testing.assert_allclose(q[:, 0], project_l1(y[:, 0], p[:, 0], budget), atol=1e-11 * np.abs(y).max())
+
+
+def _least_over_block(p, costs, budget):
+    """min <costs, z> over rows z_a with sum_a |z_a - p_a|_1 <= budget, by HiGHS."""
+    actions, n = p.shape
+    size = actions * n
+    eye = np.eye(size)
+    above = np.block([[eye, -eye], [-eye, -eye], [np.zeros((1, size)), np.ones((1, size))]])
+    sums = np.hstack([np.kron(np.eye(actions), np.ones((1, n))), np.zeros((actions, size))])
+    limits = np.concatenate([p.reshape(-1), -p.reshape(-1), [budget]])
+    return linprog(np.concatenate([costs.reshape(-1), np.zeros(size)]), above, limits, sums, np.ones(actions), bounds=(0, None)).fun
+
+
 def test_a_batch_gives_the_figures_of_single_runs():
     models = [random.garnet(3, 2, 2, seed=k, discount=0.7) for k in range(3)]
     for method in (DRPG(0.3, 0.4, inner_step=0.5), RobustPG(0.3, 0.4)):
@@ -303,8 +360,8 @@ def test_bad_settings_name_the_figure():
         run(model, RobustPG(0.1, np.array([[0, 0], [-1, 0], [0, 0]])), 1)
     with pytest.raises(ModelError, match="no ball 'l7'"):
         RobustPG(0.1, 0.1, "l7")
-    with pytest.raises(ModelError, match="drpg projects on L1 balls"):
-        DRPG(0.1, 0.1, "kl")
+    with pytest.raises(ModelError, match=r"no inner loop for 'chi2' with rectangular='sa'; it knows l1 \(sa\)"):
+        DRPG(0.1, 0.1, "chi2")
     with pytest.raises(ModelError, match="inner_steps is"):
         run(model, DRPG(0.1, 0.1, inner_steps=1.5), 1)
     with pytest.raises(ModelError, match="geometry is 'cubic'"):
