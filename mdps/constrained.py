@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from mdps.ambiguity.balls import checked_numbers, float_numbers
+from mdps.checks import refuse_non_finite
 from mdps.errors import ModelError, nearest, plural
 from mdps.model import MDP
 from mdps.rational import is_exact, meant_array
@@ -66,13 +67,10 @@ class ConstrainedMDP:
             raise ModelError(f"thresholds has shape {bounds.shape}; it must hold one number for each constraint, and at least one")
         count = bounds.size
         labels = _names(names, count)
-        models = _cost_models(mdp, costs, labels)
-        exact = mdp.given_exactly or bounds.dtype == object or any(model.given_exactly for model in models)
-        self._set(mdp.float, np.stack([model.pair_rewards for model in models]), float_numbers(bounds), labels, _directions(directions, count))
-        self.__dict__["name"] = name or mdp.name
-        self.__dict__["given_exactly"] = exact
-        if exact:
-            self.__dict__["_sources"] = tuple(model.exact.pair_rewards for model in models), bounds
+        per_pair = _costs_of_pairs(mdp, costs, labels)
+        exact = mdp.given_exactly or any(numbers.dtype == object for numbers in (bounds, *per_pair))
+        self._set(mdp.float, np.stack([float_numbers(c) for c in per_pair]), float_numbers(bounds), labels, _directions(directions, count))
+        self.__dict__.update(name=name or mdp.name, given_exactly=exact, _given=(per_pair, bounds))
 
     def _set(self, mdp: MDP, costs: Array, thresholds: Array, names: tuple[str, ...], directions: tuple[str, ...]) -> None:
         for array in (costs, thresholds):
@@ -122,10 +120,9 @@ class ConstrainedMDP:
         """The model in rationals: as written if it was written exactly, floats as the fractions that they were meant for."""
         if self.is_exact:
             return self
-        costs, thresholds = self.__dict__.get("_sources", (tuple(meant_array(c) for c in self.costs), self.thresholds))
+        per_pair, bounds = self.__dict__["_given"]
         twin = ConstrainedMDP.__new__(ConstrainedMDP)
-        bounds = thresholds if thresholds.dtype == object else meant_array(thresholds)
-        twin._set(self.mdp.exact, np.stack(costs), bounds, self.names, self.directions)
+        twin._set(self.mdp.exact, np.stack([_meant(c) for c in per_pair]), _meant(bounds), self.names, self.directions)
         twin.__dict__.update(name=self.name, given_exactly=self.given_exactly, _float=self)
         return twin
 
@@ -231,7 +228,7 @@ def _names(names: Sequence[str] | None, count: int) -> tuple[str, ...]:
 
 
 def _directions(directions: str | Sequence[str] | None, count: int) -> tuple[str, ...]:
-    given = (directions or "<=",) * count if directions is None or isinstance(directions, str) else tuple(directions)
+    given = ("<=" if directions is None else directions,) * count if directions is None or isinstance(directions, str) else tuple(directions)
     if len(given) != count:
         raise ModelError(f"directions has {len(given)} entries for {plural(count, 'constraint')}")
     for i, direction in enumerate(given):
@@ -240,16 +237,23 @@ def _directions(directions: str | Sequence[str] | None, count: int) -> tuple[str
     return given
 
 
-def _cost_models(mdp: MDP, costs: Any, names: tuple[str, ...]) -> list[MDP]:
-    """The MDP with each cost as its reward, which checks shapes and figures."""
+def _costs_of_pairs(mdp: MDP, costs: Any, names: tuple[str, ...]) -> list[Array]:
+    """(pairs,) of every cost, as float64 or fmpq, shapes and figures checked."""
     if not hasattr(costs, "__len__") or isinstance(costs, str | dict):
         raise ModelError(f"costs is a {type(costs).__name__}; it must be a list of arrays, one for each constraint")
     if len(costs) != len(names):
         raise ModelError(f"costs holds {plural(len(costs), 'array')} for {plural(len(names), 'threshold')}; give one array for each constraint")
-    models = []
+    out = []
     for i, cost in enumerate(costs):
         try:
-            models.append((mdp.exact if is_exact(cost) else mdp.float).replace(rewards=cost).float)
+            on_arrival = np.ndim(cost) == 3  # then it meets the probabilities, in its own arithmetic
+            numbers = (mdp.exact if on_arrival and is_exact(cost) else mdp.float)._rewards_of_pairs(cost)
+            refuse_non_finite("rewards", numbers, mdp)
         except ValueError as error:  # ModelError is one; numpy's own is about lists of unequal lengths
             raise ModelError(f"constraint {names[i]!r}: {str(error).replace('rewards', f'costs[{i}]')}") from error
-    return models
+        out.append(numbers)
+    return out
+
+
+def _meant(numbers: Array) -> Array:
+    return numbers if numbers.dtype == object else meant_array(numbers)

@@ -89,11 +89,17 @@ _HOME = {
     "solve_exactly": "pgtheory.exact",
     "solve_finite_horizon": "pgtheory.exact",
     "solve_game": "pgtheory.exact",
+    "convex_front": "pgtheory.multi_objective",
+    "deterministic_front": "pgtheory.multi_objective",
+    "hypervolume_of": "pgtheory.multi_objective",
+    "run_frank_wolfe": "pgtheory.utility",
+    "solve_utility": "pgtheory.utility",
+    "utility_gradient": "pgtheory.utility",
     "state_occupancy": "pgtheory.exact",
     "state_values": "pgtheory.exact",
     "total_reward": "pgtheory.exact",
 }
-_MODULES = ("arithmetic", "control", "exact", "policies", "policy_gradient", "robust", "stateful")
+_MODULES = ("arithmetic", "control", "exact", "multi_objective", "policies", "policy_gradient", "robust", "stateful", "utility")
 __all__ = [*_HOME, *_MODULES]
 
 

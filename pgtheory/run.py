@@ -107,8 +107,8 @@ def run(
     """Runs `method` for `iterations` steps.
 
     method   one of `pgtheory.policy_gradient`, or any object with start(mdp) -> state, step(state, mdp) -> state, policy(state) -> (S, A)
-    record   "log", "all", or the iterations to keep
              or one with prepared(mdp) -> (model, method, mu), which is run on a model of its own (`pgtheory.risk.methods.ECRMPG`)
+    record   "log", "all", or the iterations to keep
     initial  the first policy (S, A), or its name (`pgtheory.starts`): "uniform", "random:7", "adversarial:1/100"; a user's method begins where its
              `start` says, or at this policy if it has begin(mdp, policy)
     start    (S,) distribution mu of the gradient of V(mu); the model's if left out

@@ -262,9 +262,9 @@ def best_walk(successors: Sequence[Sequence[int]], utility: Utility, start: int,
     """(largest F, a walk that has it), all walks tried.   raises   ModelError: too many walks"""
     walks = [[start]]
     for _ in range(horizon):
-        walks = [[*walk, s] for walk in walks for s in successors[walk[-1]]]
-        if len(walks) > LARGEST:
+        if sum(len(successors[walk[-1]]) for walk in walks) > LARGEST:
             raise ModelError(f"more than {LARGEST:,} walks: give a shorter horizon")
+        walks = [[*walk, s] for walk in walks for s in successors[walk[-1]]]
     worth = [utility(frozenset(walk)) for walk in walks]
     best = max(range(len(walks)), key=lambda k: worth[k])
     return worth[best], walks[best]

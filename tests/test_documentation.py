@@ -10,7 +10,8 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+LESSONS = sorted((ROOT / "docs" / "course").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md")), *LESSONS]
 DOCS = ROOT / "docs"
 ALL_PAGES = [*PAGES, ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")), *sorted((DOCS / "theory").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -90,3 +91,14 @@ def test_readme_shows_the_guides_examples():
     (readme,) = [body for body in _blocks(ROOT / "README.md", "python") if body.startswith("# my_method.py")]
     (guide,) = [body for body in _blocks(ROOT / "docs" / "guide" / "own_theorem.md", "python") if body.startswith("# my_method.py")]
     assert readme == guide
+
+
+@pytest.mark.parametrize("page", LESSONS, ids=_name)
+def test_notebooks_are_their_lessons(page, monkeypatch):
+    """The notebook beside a lesson holds the same text and the same code; `python docs/_ext/notebooks.py` writes it again."""
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    import notebooks
+
+    assert page.with_suffix(".ipynb").read_text() == notebooks.written(page)
+    cells = notebooks.notebook(page.read_text())["cells"]
+    assert ["".join(cell["source"]) + "\n" for cell in cells if cell["cell_type"] == "code"] == _blocks(page, "python")

@@ -191,7 +191,7 @@ def _cost(name: str, mdp: MDP, known: dict[str, Any]) -> Any:
         table[_place(computed["which"], mdp.state_names, mdp.num_states, "state")] = 1
     else:
         table[:, _place(computed["which"], mdp.action_names, mdp.num_actions, "action")] = 1
-    return rational_array(table[mdp.action_mask])
+    return table[mdp.action_mask].astype(float)
 
 
 def _place(word: str, names: Sequence[str] | None, count: int, what: str) -> int:

@@ -78,6 +78,8 @@ def frozen_lake(size: int = 4, slippery: bool = True, discount: Any = "99/100") 
     slippery   the move goes as meant or to either side, each with probability 1/3; otherwise always as meant
     Holes and goal are absorbing with reward 0.  Starts in the upper left corner.  Not slippery: V*(s) = g^(d(s)-1), d = steps to the goal.
     """
+    if not isinstance(slippery, bool):
+        raise ModelError(f"slippery is {slippery!r}; it must be True or False (the discount is the third argument)")
     grid, g = _lake(size), number(discount, "discount")
     letters, n = "".join(grid), int(size)
     pairs: list[list[Outcome]] = []

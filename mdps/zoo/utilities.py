@@ -48,7 +48,7 @@ class UtilityCase:
     utility: tuple[str, Mapping[str, Any]] | None = None
     optimum: Answer | None = None
     occupancy: Sequence[Sequence[Fraction]] | None = None
-    answers: Mapping[str, Any] = field(default_factory=dict)
+    answers: Mapping[Any, Any] = field(default_factory=dict)
     data: Mapping[Any, Any] = field(default_factory=dict)
     source: str = "elementary"
 
@@ -69,14 +69,16 @@ def utility_case(name: str) -> UtilityCase:
 
 @instance("elementary; two states with full control, for utilities of the law of the states", lambda discount="1/2": [F(0), F(0)])
 def switch(discount: Any = "1/2") -> MDP:
-    """Two states, stay or go to the other one; starts in the first; no reward.  Any law of states with at most `discount` in the second is reached."""
+    """Two states, stay or go to the other one; starts in the first; no reward.
+
+    Any law of states with at most `discount` in the second is reached."""
     g = number(discount, "discount")
     return build([[({s: 1}, 0), ({1 - s: 1}, 0)] for s in range(2)], g, 0, action_names=("stay", "go"), name=f"switch({g})")
 
 
 @instance("elementary; exploration of a line", lambda length=3, discount="1/2": [F(0)] * int(length))
 def line(length: int = 3, discount: Any = "1/2") -> MDP:
-    """States 0 .. n - 1 in a row, stay or advance (at the end both stay); starts in 0; no reward.  Entropy of the states shares discount with distance."""
+    """States 0 .. n - 1 in a row, stay or advance (at the end both stay); starts in 0; no reward."""
     g, n = number(discount, "discount"), int(length)
     if n < 1:
         raise ModelError(f"length is {length}; a line has at least one state")

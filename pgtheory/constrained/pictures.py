@@ -16,11 +16,13 @@ import numpy as np
 
 from mdps.constrained import ConstrainedMDP
 from pgtheory.constrained.evaluation import best_response, evaluate, problem_of
-from pgtheory.constrained.runs import ConstrainedRun
+from pgtheory.constrained.runs import ConstrainedRun, Iterate
 from pgtheory.risk.pictures import COLOURS, INK
 
 Array = np.ndarray
 LINES: Mapping[str, Any] = {"last": "-", "average": (0, (5, 2))}
+ENDS: tuple[tuple[Iterate, str], ...] = (("last", "s"), ("average", "o"))
+"""The two iterates with the marks of their last points."""
 SMALLEST = 1e-12
 """What is drawn in the place of 0 on a logarithmic axis."""
 
@@ -36,8 +38,8 @@ def plot_path(runs: ConstrainedRun | Mapping[str, ConstrainedRun], ax: Any = Non
     ax.axhline(0, color=INK, linewidth=0.8)
     ax.axvline(0, color=INK, linewidth=0.8)
     for colour, (label, run) in zip(COLOURS, named.items(), strict=False):
-        for of, marker in (("last", "s"), ("average", "o")):
-            gap, excess = run.gap(of), np.asarray(run._of(run.excesses, of), dtype=float).max(axis=1)
+        for of, marker in ENDS:
+            gap, excess = run.gap(of), run.excess(of).max(axis=1)
             style = {"linewidth": 0.9 if of == "last" else 1.8, "alpha": 0.55 if of == "last" else 1.0, "linestyle": LINES[of]}
             ax.plot(gap, excess, color=colour, label=f"{label}, {of}", gid=f"{of} {label}", **style)
             ax.plot(gap[-1:], excess[-1:], marker, color=colour, markersize=5, gid=f"end {of} {label}")
@@ -74,9 +76,8 @@ def plot_polytope(run: ConstrainedRun | ConstrainedMDP, constraint: str | int = 
         problem = problem_of(model.float)
         points = np.array([evaluate(problem, np.asarray(p, dtype=float)).values[[1 + i, 0]] for p in run.policies]) * [sign, 1.0]
         ax.plot(points[:, 0], points[:, 1], color=COLOURS[0], linewidth=1.1, marker=".", markersize=3, gid="path")
-        mean = np.array([sign * (float(run._of(run.excesses, "average")[-1, i]) + float(run.model.float.upper_thresholds[i])),
-                         float(run._of(run.values, "average")[-1])])  # fmt: skip
-        ax.plot(mean[:1], mean[1:], "o", color=COLOURS[2], markersize=6, gid="average")
+        cost = sign * (run.excess("average")[-1, i] + float(model.float.upper_thresholds[i]))
+        ax.plot([cost], [run.optimum - run.gap("average")[-1]], "o", color=COLOURS[2], markersize=6, gid="average")
         ax.plot([float(run.solution.cost_values[i])], [run.optimum], "*", color=COLOURS[1], markersize=11, gid="optimum")
         title = _finding(run)
     ax.set_xlabel(f"V of {model.names[i]} [cost]", color=INK)

@@ -162,9 +162,13 @@ class ConstrainedRun:
         """(T + 1,): V_r* - V_r of the iterate, in reward units; below 0 only where constraints are broken (or by rounding)."""
         return self.optimum - np.asarray(self._of(self.values, of), dtype=float)
 
+    def excess(self, of: Iterate = "last") -> Array:
+        """(T + 1, m): V_(c_i) - b_i of the iterate in the upper form, below 0 where there is room."""
+        return np.asarray(self._of(self.excesses, of), dtype=float)
+
     def violations(self, of: Iterate = "last") -> Array:
         """(T + 1, m): [V_(c_i) - b_i]_+ of the iterate, in cost units.  Of the average: what the averages exceed, not an average of excesses."""
-        return np.maximum(np.asarray(self._of(self.excesses, of), dtype=float), 0.0)
+        return np.maximum(self.excess(of), 0.0)
 
     def violation(self, of: Iterate = "last") -> Array:
         """(T + 1,): the largest violation of a constraint."""
@@ -221,13 +225,12 @@ def run_constrained(
             state = method.step(state, seen, problem)
     return ConstrainedRun(
         model, method, np.array(values), np.array(excesses), np.array(prices), np.array(weights), np.array(sorted(kept)), np.array(policies),
-        policy_of_visits(problem, visited, policy), uniform and not np.any(first),
+        policy_of_visits(visited, policy), uniform and not np.any(first),
     )  # fmt: skip
 
 
-def policy_of_visits(problem: Problem, visits: Array, otherwise: Array) -> Array:
+def policy_of_visits(visits: Array, otherwise: Array) -> Array:
     """pi(a | s) = visits(s, a) / sum_a visits(s, a), and `otherwise` in states that are not visited."""
-    del problem
     totals = visits.sum(axis=1)[:, None]
     reached = totals > 0
     return np.where(reached, visits / np.where(reached, totals, totals + 1), otherwise)

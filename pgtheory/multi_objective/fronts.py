@@ -1,6 +1,6 @@
 """The values that policies can have at several rewards, J = (J_1, ..., J_m), and the best of them.
 
-Over all stationary stochastic policies the values are a polytope: the image of the occupancies under a linear map.  Every Pareto point of it maximises
+Over all stationary stochastic policies the values are a polytope: the image of the occupancies, a linear map.  Every Pareto point of it maximises
 <w, J> for some w > 0; an inner point of a face never does so alone.
 
     two objectives   exact: the two ends by solving one reward and, among its optimal actions, the other; then between neighbours p, q the weights
@@ -217,7 +217,9 @@ def _by_facets(mdp: MDP, table: Array, tolerance: float) -> list[tuple[Array, Ar
     while True:
         points = np.array([p for p, _ in found.values()])
         low = points.min(axis=0) - scale
-        shadows = [np.where(np.isin(np.arange(m), part), low, p) for p in points for r in range(1, m + 1) for part in itertools.combinations(range(m), r)]
+        shadows = [
+            np.where(np.isin(np.arange(m), part), low, p) for p in points for r in range(1, m + 1) for part in itertools.combinations(range(m), r)
+        ]
         hull = ConvexHull(np.unique(np.round(np.vstack([points, *shadows]) / scale, 14), axis=0) * scale, qhull_options="QJ Pp")
         grown = False
         for normal in hull.equations[:, :-1]:

@@ -39,7 +39,7 @@ def contributions(points: Any, reference: Any) -> Array:
 def hypervolume_slopes(points: Any, reference: Any) -> Array:
     """(N, m) derivative of the volume in each coordinate of each point; one-sided (to the right) where the set changes its form.
 
-    The derivative in coordinate i of point k: move the point up by a little; the new volume is that of the face, projected along i, without what other
+    The derivative in coordinate i of point k: move the point up by a little; the new volume is that of the face, projected along i, less what other
     points cover at the height p_ki or above (those at the same height too)."""
     table, low = _checked(points, reference)
     count, m = table.shape

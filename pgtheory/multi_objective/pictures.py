@@ -34,7 +34,9 @@ def plot_front(stochastic: Front, deterministic: Front | None = None, reference:
         if reference is not None:
             low = np.asarray(to_float(np.array(reference, dtype=object)), dtype=float)
             xs = np.concatenate([[low[0]], points[:, 0]])
-            ax.fill_between(xs, np.concatenate([[points[0, 1]], points[:, 1]]), low[1], step="pre", color=REACHED, alpha=0.12, linewidth=0, gid="volume")
+            ax.fill_between(
+                xs, np.concatenate([[points[0, 1]], points[:, 1]]), low[1], step="pre", color=REACHED, alpha=0.12, linewidth=0, gid="volume"
+            )
         ax.plot(
             points[missed, 0], points[missed, 1], linestyle="none", marker="x", markersize=8, markeredgewidth=2, color=MISSED, gid="missed",
             label="deterministic, best for no weights",

@@ -7,7 +7,7 @@ so the gradient is the ordinary one at the frozen reward sum_i f_i(J) r_i.  With
 
     0 <= f(J) - E f(J_n) <= (L / 2) trace Cov(G) / n
 
-and E f'(J_n) != f'(J): independent halves for f'(J_n) and for grad J_i remove the correlation between the two, not this bias.  `plug_in_bias` computes
+and E f'(J_n) != f'(J): independent halves for f'(J_n) and for grad J_i remove the correlation of the two, not this bias.  `plug_in_bias` computes
 both sides exactly, by listing what n draws can be.
 """
 

@@ -1,14 +1,14 @@
 """Which weights to try next.
 
-    optimistic_support   two objectives: known points p, q and the lines that support them leave a triangle in which the front may still lie; the next
-                         weights are orthogonal to q - p for the triangle of largest area.  At every step  inner <= hypervolume of the front <= outer
-                         (Aneja and Nair 1979; optimistic linear support: Roijers, Whiteson and Oliehoek 2014, here with the area as the priority)
-    hedged_weights       max-min: weights w_i ~ exp(-eta sum of J_i), each answered by a best policy.  With R the range of the values, after T rounds
-                         max-min <= min over t of w_t . J_t  and  min_i (mean J_i) >= max-min - R sqrt(log m / (2 T))       (Hedge, eta = sqrt(8 log m / T) / R)
-    common_direction     the shortest convex combination of the gradients: ascends every objective, and is 0 exactly at Pareto-stationary points
-                         (Desideri 2012)
-    hypervolume_ascent   N softmax policies; policy k ascends its own values with the weights  d hypervolume / d J_k, so that the set spreads along the
-                         front; a policy that adds nothing takes the common direction
+optimistic_support   two objectives: known points p, q and the lines that support them leave a triangle in which the front may still lie; the next
+                     weights are orthogonal to q - p for the triangle of largest area.  At every step  inner <= hypervolume of the front <= outer
+                     (Aneja and Nair 1979; optimistic linear support: Roijers, Whiteson and Oliehoek 2014, here with the area as the priority)
+hedged_weights       max-min: weights w_i ~ exp(-eta sum of J_i), each answered by a best policy.  With R the range of the values, after T rounds
+                     max-min <= min over t of w_t . J_t  and  min_i (mean J_i) >= max-min - R sqrt(log m / (2 T))  (eta = sqrt(8 log m / T) / R)
+common_direction     the shortest convex combination of the gradients: ascends every objective, and is 0 exactly at Pareto-stationary points
+                     (Desideri 2012)
+hypervolume_ascent   N softmax policies; policy k ascends its own values with the weights  d hypervolume / d J_k, so that the set spreads along the
+                     front; a policy that adds nothing takes the common direction
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Path:
     @property
     def factors(self) -> Array:
         """(T - 1,): how much each step is shorter than the one before (NaN once nothing moves)."""
-        steps = np.linalg.norm(np.diff(self.occupancies, axis=0).reshape(len(self.changes), -1), axis=1)
+        steps = np.sqrt((np.diff(self.occupancies, axis=0) ** 2).sum(axis=(1, 2)))
         return np.divide(steps[1:], steps[:-1], out=np.full(max(len(steps) - 1, 0), np.nan), where=steps[:-1] > 0)
 
 

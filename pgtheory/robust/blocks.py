@@ -24,16 +24,14 @@ import numpy as np
 
 from mdps.ambiguity.balls import exact_numbers, float_numbers
 from mdps.errors import ModelError
+from pgtheory.compiled import gate
+from pgtheory.robust.curved_search import KINDS, level_tilts, prices
 from pgtheory.robust.polyhedral import Move, prices_of_weights, transport_moves
 from pgtheory.robust.smooth import EPS, _project, _tilted
 
 Array = np.ndarray
 FLAT = ("l1", "tv", "contamination", "wasserstein")
 CURVED = ("kl", "chi2", "l2")
-ROUNDS = 120
-"""Most steps of false position; a dozen is the rule, and the bounds that are computed afterwards hold whatever it reached."""
-HALVINGS = 1100
-"""Most steps of a bracketing: a float64 has 2,098 binary orders of magnitude, two for each step."""
 
 
 def moves_of(ambiguity: Any, p: Array, v: Array) -> list[Move]:
@@ -219,41 +217,6 @@ def _shape(ambiguity: Any, p: Array, v: Array) -> tuple[Array, Array, Array, flo
     return on, least, above / scale, scale, above
 
 
-def _root(function: Any, target: Array, start: Array) -> Array:
-    """x > 0 with function(x) = target for increasing functions that reach it: bracketed by fours, then false position (Illinois)."""
-    x = start
-    found = function(x)
-    low, high = np.zeros_like(start), np.full_like(start, np.inf)
-    at_low, at_high = np.zeros_like(start), np.zeros_like(start)
-    for _ in range(HALVINGS):
-        below = found < target
-        low, at_low = np.where(below, x, low), np.where(below, found, at_low)
-        high, at_high = np.where(below, high, x), np.where(below, at_high, found)
-        missing = np.isinf(high) & (x < 1e15) | (low == 0) & (x > 1e-300)
-        if not np.any(missing):
-            break
-        x = np.where(np.isinf(high), np.minimum(4 * x, 1e15), np.where(low == 0, np.maximum(x / 4, 1e-300), x))
-        found = np.where(missing, function(x), found)
-    high = np.where(np.isinf(high), x, high)
-    return _false_position(function, target, low, high, at_low, at_high)
-
-
-def _false_position(function: Any, target: Array, low: Array, high: Array, at_low: Array, at_high: Array) -> Array:
-    """x in [low, high] with function(x) = target, at_low <= target <= at_high; the end that stays twice counts half (Illinois)."""
-    left, right = at_low - target, at_high - target
-    for _ in range(ROUNDS):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            x = low - left * (high - low) / (right - left)
-        x = np.where(np.isfinite(x) & (x >= low) & (x <= high), x, (low + high) / 2)
-        value = function(x) - target
-        below = value < 0
-        left, right = np.where(below, value, left * np.where(below, 1.0, 0.5)), np.where(below, right * 0.5, value)
-        low, high = np.where(below, x, low), np.where(below, high, x)
-        if np.all((high - low <= 16 * EPS * np.abs(high)) | (np.abs(value) <= 64 * EPS * np.abs(target))):
-            break
-    return x
-
-
 def _squared(ambiguity: Any, budget: Array) -> Array:
     return budget * budget if ambiguity.name == "l2" else budget
 
@@ -267,20 +230,13 @@ def _feasible(ambiguity: Any, p: Array, q: Array, budget: Array, used: Array) ->
     return p + (q - p) * share[:, None, None]
 
 
-def worst_curved(ambiguity: Any, p: Array, v: Array, policy: Array, budget: Array) -> tuple[Array, Array]:
+def worst_curved(ambiguity: Any, p: Array, v: Array, policy: Array, budget: Array, begin: Array | None = None) -> tuple[Array, Array]:
+    """A lower bound (S,) for min over q of sum_a pi_a q_a . v, and q (S, A, n) within the budgets (S,); begin (S,): where to look for nature's price."""
     kind, allowed = ambiguity.name, _squared(ambiguity, budget)
     on, least, y, scale, _ = _shape(ambiguity, p, v)
 
-    def used(mu: Array) -> Array:
-        return _tilt(kind, p, y, policy * mu[:, None], on)[1].sum(axis=-1)
-
-    huge = np.full(budget.shape, 1e15)
-    saturated = used(huge) <= allowed
-    mu = np.where(saturated, huge, 1.0)
-    searched = ~saturated & (allowed > 0)
-    if np.any(searched):
-        mu = np.where(searched, _root(used, np.where(searched, allowed, used(np.ones(budget.shape))), np.ones(budget.shape)), mu)
-    mu = np.where(allowed > 0, mu, 0.0)
+    mu = np.ones(budget.shape) if begin is None else np.where(begin > 0, begin, 1.0)
+    prices(KINDS[kind], ambiguity.support == "all", *gate(p, y, policy, allowed), mu)
     q, divergence, dual = _tilt(kind, p, y, policy * mu[:, None], on)
     q = _feasible(ambiguity, p, q, allowed, divergence.sum(axis=-1))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -290,29 +246,14 @@ def worst_curved(ambiguity: Any, p: Array, v: Array, policy: Array, budget: Arra
 
 
 def best_curved(ambiguity: Any, p: Array, v: Array, rewards: Array, discount: float, budget: Array) -> tuple[Array, Array, Array, Array]:
+    """(lower bound, upper bound (S,), policy (S, A), q (S, A, n)) of u = max over pi of min over q of sum_a pi_a (r_a + gamma q_a . v)."""
     kind, allowed = ambiguity.name, _squared(ambiguity, budget)
     on, least, y, scale, _ = _shape(ambiguity, p, v)
     base, gain = rewards + discount * least, discount * scale
     tops = base + gain * (p * y).sum(axis=-1)
-    floor, ceiling = base.max(axis=-1), tops.max(axis=-1)  # no action goes below its base, and a level above all tops is free
 
-    def tilts(level: Array) -> Array:
-        """theta (S, A) that brings each action down to the level (0 where it is there already)."""
-        wanted = (level[:, None] - base) / (gain or 1.0)
-        mean = (p * y).sum(axis=-1)
-        active = (wanted < mean) & (wanted > 0)
-        start = np.ones(wanted.shape)
-        goal = np.where(active, -wanted, -(_tilt(kind, p, y, start, on)[0] * y).sum(axis=-1))
-        theta = _root(lambda t: -(_tilt(kind, p, y, t, on)[0] * y).sum(axis=-1), goal, start)
-        return np.where(active, theta, np.where(wanted >= mean, 0.0, 1e15))
-
-    def spent(level: Array) -> Array:
-        return _tilt(kind, p, y, tilts(level), on)[1].sum(axis=-1)
-
-    most = spent(floor)
-    held = most <= allowed
-    high = _false_position(lambda level: -spent(level), -allowed, floor, ceiling, -np.maximum(most, allowed), np.zeros(allowed.shape))
-    theta = tilts(np.where(held, floor, high))
+    theta, held = np.empty(base.shape), np.empty(allowed.shape, dtype=np.bool_)
+    level_tilts(KINDS[kind], ambiguity.support == "all", *gate(p, y, base), float(gain or 1.0), gate(allowed)[0], theta, held)
     q, divergence, _ = _tilt(kind, p, y, theta, on)
     q = _feasible(ambiguity, p, q, allowed, divergence.sum(axis=-1))
     upper = (rewards + discount * (q * v).sum(axis=-1)).max(axis=-1)
@@ -322,5 +263,5 @@ def best_curved(ambiguity: Any, p: Array, v: Array, rewards: Array, discount: fl
         held, base.argmax(axis=-1), tops.argmax(axis=-1)
     )  # the action that holds the level alone, or with nothing to spend the best one
     policy = np.where((total > 0) & ~held[:, None], mixed, np.eye(p.shape[1])[single])
-    worst, _ = worst_curved(ambiguity, p, v, policy, budget)
+    worst, _ = worst_curved(ambiguity, p, v, policy, budget, total[:, 0])
     return (policy * rewards).sum(axis=-1) + discount * worst, upper, policy, q

@@ -78,7 +78,7 @@ def utility_gradient_ascent(mdp: MDP, utility: Utility, iterations: int, *, step
 
     step_size  of the full gradient; 1 / L if left out
     initial    logits (S, A); zeros (uniform) if left out
-    raises     ModelError: a utility without smoothness constant and no step size; step sizes that are not positive; states with different numbers of actions
+    raises     ModelError: no step size and no smoothness constant; step sizes that are not positive; states with different numbers of actions
     """
     smooth = softmax_smoothness(mdp, utility)
     if step_size is None and not math.isfinite(smooth):
@@ -216,7 +216,7 @@ def _ascend(mdp: MDP, utility: Utility, iterations: int, initial: Any, direction
         promised.append(rise)
         logits = logits + step
         record.append(logits)
-    return AscentRun(*(np.array(part) for part in (values, norms, errors, promised, record)), model, utility)
+    return AscentRun(np.array(values), np.array(norms), np.array(errors), np.array(promised), np.array(record), model, utility)
 
 
 def _step(value: Any) -> float:

@@ -76,7 +76,8 @@ class Utility(abc.ABC):
         return shape[0] if self.over == "states" else shape[0] * shape[1]
 
     def check(self, shape: tuple[int, int]) -> None:
-        """ModelError where the utility's own arrays do not fit a model of `shape`."""
+        """ModelError where the utility's own arrays do not fit a model of `shape`; a utility without arrays fits all."""
+        return
 
     def point(self, occupancy: Array) -> Array:
         """x (n,) of an occupancy (S, A)."""

@@ -51,7 +51,7 @@ def utility_gradient(mdp: MDP, utility: Utility, policy: Array, parametrisation:
 
 
 def gradient_of_reward(mdp: MDP, reward: Array, policy: Array, visits: Array, parametrisation: str) -> Array:
-    """visits Q ("direct") or visits pi (Q - V) ("softmax") for a reward (S, A) that is not the model's own; visits (S, 1) as they are to be scaled."""
+    """visits Q ("direct") or visits pi (Q - V) ("softmax") for any reward (S, A); visits (S, 1) as they are to be scaled."""
     choices, _, discount, _ = model_like(mdp, kind(policy))
     per_pair = reward[mdp.action_mask]
     P, paid = induced(mdp.first_pair, choices, per_pair, policy[mdp.action_mask])
@@ -86,13 +86,15 @@ class Domination:
 
 
 def check_domination(mdp: MDP, utility: Utility, policy: Array, other: Array) -> Domination:
-    """How far `policy` is from `other` in utility, and what the gradient at `policy` promises; ModelError where `policy` misses a state of `other`."""
+    """How far `policy` is from `other` in utility, and what its gradient promises; ModelError where `policy` misses a state of `other`."""
     policy, other = check_policy(mdp, policy), check_policy(mdp, other)
     d, target = occupancy(mdp, policy), occupancy(mdp, other)
     mass, wanted = d.sum(axis=1), target.sum(axis=1)
     missed = [s for s in range(mdp.num_states) if mass[s] <= 0 and wanted[s] > 0]
     if missed:
-        raise ModelError(f"the policy never visits {mdp.state_label(missed[0])}, which the other one does: the ratio of their occupancies is infinite")
+        raise ModelError(
+            f"the policy never visits {mdp.state_label(missed[0])}, which the other one does: the ratio of their occupancies is infinite"
+        )
     ratio = max(wanted[s] / mass[s] for s in range(mdp.num_states) if mass[s] > 0)
     gradient = utility_gradient(mdp, utility, policy)
     rise = sum((max(row[mask]) for row, mask in zip(gradient, mdp.action_mask, strict=True)), gradient[0, 0] * 0) - (policy * gradient).sum()
@@ -110,7 +112,7 @@ def _frozen(mdp: MDP, utility: Utility, d: Array) -> Array:
     if len(bad):
         s, a = (int(k) for k in bad[0])
         raise ModelError(
-            f"the gradient of the utility {utility.name} is {reward[s, a]} at {mdp.state_label(s)}, action {a}, where the occupancy is {d[s, a]:.3g}: "
+            f"the gradient of {utility.name} is {reward[s, a]} at {mdp.state_label(s)}, action {a}, where the occupancy is {d[s, a]:.3g}: "
             "take a policy with all probabilities positive, or a smoothed utility"
         )
     return np.where(mdp.action_mask, reward, 0.0)

@@ -187,7 +187,9 @@ class LogDet(Utility):
         flat = floats_of(table).reshape(-1, table.shape[-1])
         rank = int(np.linalg.matrix_rank(flat))
         if rank < flat.shape[1] and self.ridge == 0:
-            raise ModelError(f"the features span {rank} of {flat.shape[1]} dimensions, so the determinant is 0 for every policy: drop some, or add a ridge")
+            raise ModelError(
+                f"the features span {rank} of {flat.shape[1]} dimensions, so the determinant is 0 for every policy: drop some, or add a ridge"
+            )
         object.__setattr__(self, "features", flat)
 
     def check(self, shape: tuple[int, int]) -> None:

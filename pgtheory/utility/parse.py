@@ -98,10 +98,9 @@ def _one(text: str, mdp: MDP) -> Utility:
     if name == "smoothed-entropy":
         if not options:
             raise ModelError("smoothed-entropy needs its sigma: smoothed-entropy:0.01")
-        form = [o for o in options[1:] if o in ("inside", "both", "log")]
-        return utilities.SmoothedEntropy(
-            _number(options[0], "sigma"), form[0] if form else "inside", _over([o for o in options[1:] if o not in form], text, "states")  # type: ignore[arg-type]
-        )
+        forms: list[Any] = [o for o in options[1:] if o in ("inside", "both", "log")]
+        over = _over([o for o in options[1:] if o not in forms], text, "states")
+        return utilities.SmoothedEntropy(_number(options[0], "sigma"), forms[0] if forms else "inside", over)
     if not options:
         raise ModelError(f"{name} needs a file: {name}:FILE.npz")
     if name == "imitation":

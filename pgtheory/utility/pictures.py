@@ -1,7 +1,8 @@
 """The set of occupancies of a small model, the level lines of a utility on it, and the path of a method.
 
-For models with S (A - 1) = 2 the occupancies are a polygon: three arms, or two states with two actions.  It is drawn in two entries of d that determine
-the others, from a grid of policies: level lines are those of F(d), which is concave, so they are nested convex curves although F is not concave in pi.
+For models with S (A - 1) = 2 the occupancies are a polygon: three arms, or two states with two actions.  It is drawn in two entries of d, which
+determine the others, from a grid of policies.  The level lines are those of F(d), which is concave, so they are nested convex curves although F is
+not concave in pi.
 """
 
 from __future__ import annotations

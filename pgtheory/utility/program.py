@@ -5,8 +5,9 @@ The program's answer x gives a policy pi(a | s) = x(s, a) / x(s).  Two figures a
     value     F of the occupancy of pi, by a linear solve: attained, whatever the program's tolerance was
     upper     c + (1 - gamma) V*_g(rho) from the tangent (c, g) of F at x; V*_g by `pgtheory.solve` with proved bounds (Frank-Wolfe duality)
 
-so value <= max F <= upper, and `gap` is what is left open; Newton steps (`polish`) make it small where F is smooth.  Where F has corners the tangent comes from the program's multipliers.  F itself is
-evaluated in float64; the bounds hold up to its rounding, some units in the last place of the largest term.
+so value <= max F <= upper, and `gap` is what is left open; Newton steps (`polish`) make it small where F is smooth.  Where F has corners the tangent
+comes from the program's multipliers.  F itself is evaluated in float64; the bounds hold up to its rounding, some units in the last place of the
+largest term.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def solve_utility(mdp: MDP, utility: Utility, tolerance: float = 1e-9, check: bo
     answer = np.asarray(x.value).reshape(shape)
     slope = None if found.slope is None else found.slope()
     steps = int(problem.solver_stats.num_iters or 0)
-    tried = []
+    tried: list[UtilitySolution] = []
     for noise in NOISE:
         policy = policy_of(model, np.where(answer > noise, answer, 0.0))
         if not tried or np.any(policy != tried[-1].policy):

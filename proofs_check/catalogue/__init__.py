@@ -53,6 +53,7 @@ MODULES = (
     "objectives",
     "sampled_gradients",
     "path_estimators",
+    "committal",
     "sampled",
     "conjectures",
 )

@@ -64,16 +64,16 @@ TWO_BUDGETS = by_hand(
     policy=[[0, 0, 1]],
     extras={"signals": [[[0, 1, 1]], [[1, 0, 1]]], "shares": ["2/3", "3/4"]},
 )
-RETURN_OR_STAY = by_hand(
-    "a door that both policies open half the time",
-    transitions=[[[1, 0, 0], [0, 1, 0]], [[1, 0, 0], [0, 0, 1]], [[0, 0, 1], [0, 0, 1]]],
-    rewards=[[0, 0], [0, 0], [1, 1]],
+TWO_DOORS = by_hand(
+    "two doors in a row, and a wall behind each that stays shut",
+    transitions=[[[0, 0, 0, 1], [0, 1, 0, 0]], [[0, 0, 0, 1], [0, 0, 1, 0]], [[0, 0, 1, 0]] * 2, [[0, 0, 0, 1]] * 2],
+    rewards=[[0, 0], [0, 0], [1, 1], [0, 0]],
     discount="9/10",
-    mu=[1, 0, 0],
-    policy=[[0, 1], [0, 1], [1, 0]],
-    other=[[1, 0], [1, 0], [1, 0]],
+    mu=[1, 0, 0, 0],
+    policy=[[0, 1], [0, 1], [1, 0], [1, 0]],
+    other=[[1, 0]] * 4,
 )
-"""Both doors must be passed: the mean of a policy that opens both and one that opens none opens both a quarter of the time."""
+"""One policy opens both doors and one opens none; the mean of their probabilities opens both a quarter of the time."""
 ZOO = ("loop(9/10)", "chain(1, 9/10)", "polytope(9/10)")
 CASES = (LEVER, FULL_PULL, MIDDLE_ARM, DEAR, NO_ROOM, KINK, FATIGUE, *ZOO)
 
@@ -93,7 +93,7 @@ occupancy_program = Claim(
         Form("two constraints are met", q.recovered_room_of_two >= 0, domain=DOUBLE, instances=(TWO_BUDGETS, *ZOO)),
         Form("no worse than a policy that meets two", q.reward_value <= q.program_value_of_two, domain=DOUBLE, instances=(TWO_BUDGETS, *ZOO)),
         Form("at most two extra actions", q.extra_actions_of_two <= 2, domain=DOUBLE, instances=(TWO_BUDGETS, *ZOO)),
-        Form("visits are convex", equal(q.value_of_mean_visits, q.mean_of_values), domain=PAIR, instances=(RETURN_OR_STAY, *ZOO)),
+        Form("visits are convex", equal(q.value_of_mean_visits, q.mean_of_values), domain=PAIR, instances=(TWO_DOORS, *ZOO)),
     ],
     negative_controls=[
         Control(
@@ -112,7 +112,7 @@ occupancy_program = Claim(
             "a policy's value is linear in its probabilities",
             equal(q.value_of_mean_policy, q.mean_of_values),
             domain=PAIR,
-            instances=(RETURN_OR_STAY, *ZOO),
+            instances=(TWO_DOORS, *ZOO),
             because="two doors in a row: half the probabilities at each is a quarter of the way through both; visits mix, policies do not",
         ),
     ],

@@ -237,6 +237,11 @@ def _costly(name, costs, first, second, **settings):
 
 QUARTER = _costly("an arm that pays 1 and costs 1, budget near 1/4", [1, 0], "257/200", "51/40", step_factor=1)
 TRIPLE = _costly("the same bandit with three times the step", [1, 0], "257/200", "51/40", step_factor=3)
+LEVERS = tuple(
+    by_hand("the lever", transitions=[[[1], [1]]], rewards=[[1, 0]], discount=0, settings={"tau": tau}, extras={"lever_budget": budget})
+    for tau, budget in (("1/4", "1/4"), ("1/4", "49/50"), (2, "9/10"))
+)
+"""Binding; nearly slack, 1/(1 + e^-4) being 0.982; slack, 1/(1 + e^-1/2) being 0.622."""
 ALIKE = _costly("two arms that cost the same", [1, 1], 0, 1, step_factor=1)
 
 causal_entropy = Claim(
@@ -275,7 +280,7 @@ causal_entropy = Claim(
             "two arms",
             equal(q.lever_cost, Min(q.lever_budget, 1 / (1 + exp(-1 / q.tau)))),
             domain=ARMS.replace(extras={"lever_budget": Extra((), low=Rational(1, 50), high=Rational(49, 50), meaning="b")}),
-            instances=(),
+            instances=LEVERS,
         ),
     ],
     negative_controls=[

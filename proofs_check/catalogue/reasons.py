@@ -17,22 +17,34 @@ SOFT_SCALE = "both sides are equivariant under r -> a r + b, tau -> a tau, eta -
 WHATEVER_RUN = "it holds for every sequence of policies, whatever step made it"
 DOUBLE = "it is the theorem for the step size 2 eta, whose bound is smaller than the one for eta"
 SMOOTH = (
-    "open: it holds if the Hessian's norm is at most half of 1/(2(1-gamma)^2), the claim conjecture-softmax-hessian; so it is in bandits (1/4), a "
-    "walk between two ends has more than 1/(1-gamma) and less than that, and nobody has a proof"
+    "open: it holds if the Hessian's norm is at most 1/(4(1-gamma)^2), half of the catalogue's bound (the claim conjecture-softmax-hessian says .1925 for "
+    "1/4); so it is in bandits, .341 is proved (docs/theory/mutants.md), and two steps of a martingale attain 1/4, so that no proof by them alone exists"
 )
-RANGE = "open: the smoothness that the proof uses grows with the range of the rewards, so it says nothing here; no instance breaks it"
+SMOOTH_ENOUGH = (
+    "the Hessian's norm is at most .341/(1-gamma)^2 (docs/theory/mutants.md), and 1 - .1705 z >= eta (1 - eta z/4) for z = eta/(1-gamma)^2 in [0, 4]"
+)
+NO_RANGE = "the sharper bound of the catalogue holds for rewards of any size: its proof does not use their range"
 NO_SUPPORT = "where mu vanishes a ratio to it is infinite or 0/0, so that the bound is infinite or says nothing"
-ORDER = (
-    "open: no instance comes closer than this, and the proof loses the factor where it multiplies worst cases of gradient domination that do not "
-    "occur together; no better proof is known here"
+DOMINATION = (
+    "open: the proof loses the factor where it multiplies worst cases of gradient domination that do not occur together; no instance comes closer than "
+    "this, and what was built to make them occur together (a lock that one slip ends, a relay) stays below a tenth of it"
+)
+EACH_STATE = (
+    "open: true for gamma = 0 (the states do not meet) and, as the sharper theorem has 8/(1-gamma)^5, for S <= 2/(1-gamma) (times A, where A is left); "
+    "for more states no proof and no instance is known"
+)
+SHORT_STEP = (
+    "open: true for gamma <= 1/2, where the sharper theorem's eta (1-gamma)^2 is at least (1-gamma)^4; for larger gamma a lock that one slip ends comes "
+    "closest, a sixteenth of it"
+)
+FIRST_ORDER_STEP = "the reciprocal of the gap grows by eta (1-gamma)^2 c^2/(S mismatch^2) a step (docs/theory/mutants.md, 'The first order is exact')"
+ANY_LONGER_STEP = (
+    "the bound holds for every step size from 2(1-gamma)^2 on: with y = eta v, p and A those of an optimal action and u = y p A, a state gains at least "
+    "y p^2 A^2/2 for u <= 1 and p A/2 for u >= 1, and either is at least (1-gamma)^2 c^2 mu A^2 (docs/theory/mutants.md, 'Any longer step')"
 )
 OTHER_STEP = (
     "the derived smoothness allows it: eta (1 - eta/(4(1-gamma)^2)) (1-gamma)^2 is still at least (1-gamma)^6/16, which is all that the printed "
     "constant asks of it"
-)
-CHAIN = (
-    "open: false in float64, but no run that long is certified: on a chain of six states (discount 1/2, nearly all of mu on the first, every optimal "
-    "action at 1/5, the others lead back to the first) the gap is 4% above it after 39,000 steps"
 )
 HALF_THE_POLICIES = (
     "open: 2 N <= A^S - 1 + S (A-1) is proved for the number N of steps (docs/theory/mutants.md); two states and three actions can take four, and no "
@@ -40,16 +52,18 @@ HALF_THE_POLICIES = (
 )
 ALL_POLICIES = "every step improves, and A^S policies allow A^S - 1 of them: t = A^S - 1 is enough"
 AND_ONE = "one step makes the policy deterministic, and A^S - 1 more are enough: t = A^S"
-LESS_MISMATCH = (
-    "open: d(s) max A(s, .) <= gap_mu for every single state, by improving the policy there alone; whether the sum of squares obeys it too is not "
-    "known here, and no instance breaks it"
+BETWEEN = (
+    "open: true where mismatch/(1-gamma) times the last factor is at least 2, and for gamma = 0, where the reciprocal of the gap grows by at most the "
+    "theorem's C a step (the sharper theorem grows by C/(1 - C gap)); in between no instance breaks it"
 )
-FASTER = (
-    "open: it would follow if the gradient's norm were below sqrt 2 gap_mu mismatch/(1-gamma) by a factor mismatch, or by one of sqrt(1-gamma); on a "
-    "walk of n states between two ends it is gap_mu sqrt(n/2) (docs/theory/mutants.md), so that no more than this can be dropped, and nobody has a "
-    "proof of it"
+MANY_ARMS = (
+    "false: by hand, on about exp(42) arms: one of them with probability q = (3 - sqrt 3)/6, the others alike, has the second derivative "
+    ".0962 log(A) + .040 in that arm's logit, and gamma = 0"
 )
-MANY_ARMS = "open: false by hand on about exp(42) arms, where the entropy's curvature log(A) q(1-q)(1-2q) exceeds it, which no search tries"
+SHORT_STEPS = (
+    "false: by hand, for shorter steps than the sampled ones: one slip ends all rewards, two actions, gamma = 99/100 and eta = 1/10^6 leave "
+    "a gap of .63/(eta t), and (log 2)^2 is .48"
+)
 EVERY_SETTING = "the theorem holds for every value of the setting above 0; the range is only where it is sampled"
 LONGER = "the condition and the bound are those of eta, and both ask for less than the theorem for 2 eta gives"
 HOMOGENEOUS = "under r -> a r + b both sides are multiplied by the same power of a"
@@ -58,26 +72,32 @@ ANY_REWARDS = "its proof does not use the range of the rewards"
 EVERY_MU = "it holds for every start distribution: a state that is never visited adds 0 to both sides"
 NO_VALUE_BELOW = "values are at least 0, so that it says nothing where the bound is negative, and it is weaker where the bound is positive"
 IN_EVERY_STATE = "the policy is optimal in every state, so under every mu"
-TWENTY_STEPS = (
-    "open: horizons of at most 3 and 20 steps leave room: from uniform policies each stage of a two-armed state loses about H/(4n), and no instance "
-    "of these sizes breaks it"
+STAGES_FIRST_ORDER = (
+    "the reciprocal of the gap grows by 2 c^2/(S H^2 D^2) a step, as in 'The first order is exact' of docs/theory/mutants.md (at the first stage D is 1, "
+    "which pays for the second order)"
 )
-ENTROPY = "open: no instance comes closer than this; with the best constant for one state (1/2 for two actions) a better proof should be possible"
+TWENTY_STEPS = (
+    "open: for one stage it is true, for two or three the horizon of 20 steps leaves room: S bandits with two arms at each of three stages come to 3/4 of "
+    "it, whatever S is"
+)
+SOFT_HESSIAN = (
+    "with L_t <= .341 t (.25 for t = 1) from docs/theory/mutants.md, the norm is at most log(A) times the sum over t of gamma^t (L_t + .914 sqrt(t/2) + "
+    ".7214): gradient and Hessian of the entropy of one state are at most .457 log(A) and .7214 log(A), most of all for two actions"
+)
 
 REASONS: dict[str, dict[str, str]] = {
     "softmax-mdp-one-over-t:derived": {
-        "exponent of 1/c_inf: 2 -> 1": ORDER, "exponent of mismatch: 2 -> 1": ORDER, "exponent of 1/(1-gamma): 4 -> 3": ORDER,
-        "factor mismatch**2 dropped": CHAIN, "rho_over_mu for mismatch": CHAIN, "bound halved": ORDER,
-        "step size doubled": ORDER, "rule of eta: *": ORDER, "assumption dropped: rewards in [0, 1]": RANGE,
+        "exponent of mismatch: 2 -> 1": DOMINATION, "exponent of 1/(1-gamma): 4 -> 3": DOMINATION,
+        "step size doubled": ANY_LONGER_STEP, "rule of eta: constant 2 doubled": ANY_LONGER_STEP,
+        "rule of eta: exponent of (1-gamma): 2 -> 1": ANY_LONGER_STEP, "rule of eta: factor (1-gamma)**2 dropped": ANY_LONGER_STEP,
+        "rule of eta: constant 2 halved": FIRST_ORDER_STEP, "rule of eta: exponent of (1-gamma): 2 -> 3": SHORT_STEP,
         "assumption dropped: full support of mu": NO_SUPPORT,
     },
     "softmax-mdp-one-over-t:printed": {
-        "assumption dropped: rewards in [0, 1]": RANGE, "assumption dropped: full support of mu": NO_SUPPORT,
-        "factor S dropped": ORDER, "A for S": ORDER, "exponent of 1/c_inf: 2 -> 1": ORDER, "exponent of mismatch: 2 -> 1": ORDER,
-        "factor mismatch**2 dropped": ORDER, "term t doubled": ORDER, "constant 16 halved": ORDER,
+        "assumption dropped: full support of mu": NO_SUPPORT, "factor S dropped": EACH_STATE, "A for S": EACH_STATE,
         "step size doubled": OTHER_STEP, "rule of eta: constant 1/8 doubled": OTHER_STEP,
         "rule of eta: exponent of (1-gamma): 3 -> 4": OTHER_STEP, "rule of eta: exponent of (1-gamma): 3 -> 2": OTHER_STEP,
-        "rule of eta: *": ORDER,
+        "rule of eta: constant 1/8 halved": FIRST_ORDER_STEP, "rule of eta: factor (1-gamma)**3 dropped": ANY_LONGER_STEP,
     },
     "entropy-npg-linear:action values": {
         "range of tau: upper end doubled": EVERY_TEMPERATURE, "rule of eta: factor fraction dropped": LONGEST_STEP,
@@ -126,20 +146,20 @@ REASONS: dict[str, dict[str, str]] = {
         "assumption dropped: rewards in [0, 1]": SCALE,
         "assumption dropped: full support of mu": NO_SUPPORT,
         "assumption dropped: interior policy": LIMITS,
-        "factor policy_mismatch dropped": LESS_MISMATCH,
     },
     "softmax-sufficient-increase:at least": {
         "range of eta: upper end doubled": EVERY_STEP,
         "step size doubled": SMOOTH,
         "constant -1/4 halved": SMOOTH,
-        "exponent of eta: 1 -> 2, everywhere": SMOOTH,
+        "exponent of eta: 1 -> 2, everywhere": SMOOTH_ENOUGH,
     },
     "softmax-sufficient-increase:at least, printed": {
         "range of eta: upper end doubled": EVERY_STEP,
         "step size doubled": "the form 'at least' with 2 eta: 2 eta - eta^2/(1-gamma)^2 >= eta - 4 eta^2/(1-gamma)^3",
         "assumption dropped: rewards in [0, 1]":
             "the rewards sampled then span 4; 4 times the derived smoothness, 2/(1-gamma)^2, is below 8/(1-gamma)^3",
-        "exponent of eta: 1 -> 2, everywhere": SMOOTH,
+        "exponent of eta: 1 -> 2, everywhere":
+            "1 - eta/(4(1-gamma)^2) for eta up to 2(1-gamma)^2 and the form with .341 beyond are above eta, of which the bound is a part",
     },
     "softmax-sufficient-increase:at most": {
         "range of eta: upper end doubled": EVERY_STEP,
@@ -165,8 +185,7 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "softmax-lojasiewicz:bandit": {"assumption dropped: rewards in [0, 1]": SCALE, "assumption dropped: interior policy": LIMITS},
     "npg-one-over-T:rate": {
-        "exponent of log(A): 1 -> 2": ORDER,
-        "term 1/(t*(1-gamma)**2) halved": ORDER,
+        "exponent of log(A): 1 -> 2": SHORT_STEPS,
         "gap_mu measured, not gap_rho": "the theorem holds for every rho and its bound does not depend on it: take rho = mu",
         "step size doubled": DOUBLE,
         "range of eta: upper end doubled": EVERY_STEP,
@@ -211,23 +230,16 @@ REASONS: dict[str, dict[str, str]] = {
     "softmax-one-over-t-lower-bound:bandit": {
         "condition 0 < t dropped": "at t = 0 both sides are the gap of the start policy",
         "range of eta: upper end doubled": EVERY_STEP,
-        "assumption dropped: rewards in [0, 1]": RANGE,
+        "assumption dropped: rewards in [0, 1]": NO_RANGE,
     },
     "softmax-one-over-t-lower-bound:mdp": {
         "condition 0 < t dropped": "at t = 0 both sides are the gap of the start policy",
         "range of eta: upper end doubled": EVERY_STEP,
         "assumption dropped: full support of mu": NO_SUPPORT,
         "gap_mu for gap_mu_0, everywhere": "its right side is the measured gap times a number that is at most 1",
-        "assumption dropped: rewards in [0, 1]": RANGE,
-        **dict.fromkeys(
-            (
-                "exponent of largest_mismatch: 2 -> 1*", "factor largest_mismatch**2 dropped*", "mismatch for largest_mismatch*",
-                "exponent of 1/(1-gamma): 2 -> 1*", "factor (1-gamma)**(-2) dropped*", "gamma for 1-gamma*", "factor gap_mu_0 dropped*",
-                "exponent of 1/(1-gamma): 2 -> 3*", "gap_mu for gap_mu_0*", "constant -2 halved, everywhere", "term eta/(4*(1-gamma)**2)*",
-                "constant 1/4 *", "constant 1 doubled*", "sign of the term eta*",
-            ),
-            FASTER,
-        ),
+        "assumption dropped: rewards in [0, 1]": NO_RANGE,
+        "gap_mu for gap_mu_0, in -2*eta*gap_mu_0*largest_mismatch**2*(1 + eta/... (place 2)": BETWEEN,
+        "constant -2 halved, everywhere": BETWEEN,
     },
     "change-of-measure:ratio": {"assumption dropped: full support of mu": NO_SUPPORT, "mismatch measured, not rho_over_mu": "visits are at most 1"},
     "values-in-range:most": {
@@ -274,7 +286,7 @@ REASONS: dict[str, dict[str, str]] = {
     "entropy-smoothness:derived": {
         "assumption dropped: interior policy": LIMITS,
         "factor log(A) dropped": MANY_ARMS,
-        **dict.fromkeys(("factor gamma dropped", "1-gamma for gamma", "exponent of log(A): 1 -> 2", "bound halved"), ENTROPY),
+        **dict.fromkeys(("factor gamma dropped", "1-gamma for gamma", "exponent of log(A): 1 -> 2", "bound halved"), SOFT_HESSIAN),
     },
     "entropy-smoothness:printed": {
         "assumption dropped: interior policy": LIMITS, "term 8*log(A) dropped": MANY_ARMS, "S for A": MANY_ARMS,
@@ -303,8 +315,6 @@ REASONS: dict[str, dict[str, str]] = {
     "occupancy-lp-duality:*": {"assumption dropped: full support of mu": EVERY_MU},
     "npg-limit-solves-the-dual:vanishes": {
         "step size doubled": DOUBLE, "range of eta: upper end doubled": EVERY_STEP,
-        "assumption dropped: rewards in [0, 1]":
-            "open: for rewards in an interval of length 4 the theorem has 4/((1-gamma) t) for its first term; no instance breaks it with 1",
     },
     "npg-limit-solves-the-dual:*": {
         "step size doubled": WHATEVER_RUN, "range of eta: upper end doubled": WHATEVER_RUN, "assumption dropped: rewards in [0, 1]": HOMOGENEOUS,
@@ -333,7 +343,10 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "finite-horizon-simultaneous-pg:rate": {
         "assumption dropped: full support of mu": NO_SUPPORT,
-        **dict.fromkeys(("exponent of H: 2 -> 1", "factor H**2 dropped", "bound halved"), TWENTY_STEPS),
+        "bound halved": STAGES_FIRST_ORDER,
+        "exponent of H: 2 -> 1":
+            STAGES_FIRST_ORDER + ": enough for two stages, and for three within the 20 steps of the quantity, as c is at most 1/2 and the first gap at most 3",
+        "factor H**2 dropped": TWENTY_STEPS,
     },
 }  # fmt: skip
 """{"claim:form": {name of the mutant: reason}}; the name may end in * to speak of all that begin so; the form * stands for all forms."""

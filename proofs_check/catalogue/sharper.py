@@ -16,15 +16,21 @@ QUARTER = (
 )
 
 ONE_STEP = (
-    "one step gains at most 2 eta gap^2: with g = pi A (A the advantages r - V), V_next - V = sum pi A (exp(eta g) - 1) / Z, Z = sum pi exp(eta g). "
-    "Let P be the probability of the arms with A > 0 and m = sum of pi A over them = sum of pi |A| over the others, so m <= min(P gap, 1 - P). The "
-    "first arms give at most eta m^2 exp(eta m), the others eta m^2, and Z >= 1 - (1 - P)^2 for eta <= 1. As P (exp(1 - P) + 1) rises to 2 at P = 1, "
-    "the sum is at most 2 eta gap^2"
+    "one step gains at most 2 eta gap^2 as long as 2 eta gap <= 1, for rewards of any size: with A the advantages r - V, w = eta gap, P the probability "
+    "of the arms with A > 0, M = sum of pi A over them = sum of pi |A| over the others, u = eta M <= P w and E = sum of x (exp x - 1) with x = eta pi A "
+    "over them, eta (V_next - V) Z <= E + u (1 - exp(-u)), where Z = sum pi exp(eta pi A) >= 1 - (1 - P) u + E/w as x <= pi w; and "
+    "E + u (1 - exp(-u)) <= 2 w E + u^2 (2 - 1.4 u) <= 2 w^2 Z (docs/theory/mutants.md)"
 )
 
-PRINTED_STEP = (
-    "with the step (1-gamma)^3/8 and the derived smoothness, kappa = (31/256)(1-gamma)^5 c^2/(S mismatch^2), and 1/gap_0 >= 1-gamma >= 8 kappa: "
-    "1/gap_t >= kappa (t + 8)"
+ONE_STATE_AT_A_TIME = (
+    "as for one bandit, with advantages weighted by visits v: a state's share of the gain is at most 2 eta v_next m v M, with m its largest advantage and "
+    "M the mean of the positive ones; v M <= gap (mend this state alone) and the v_next m add up to at most mismatch gap/(1-gamma)"
+)
+
+FIRST_ORDER = (
+    "the reciprocal of the gap grows by at least eta (1-gamma)^2 c^2/(S mismatch^2) a step, for every step size up to 2(1-gamma)^2: in each state "
+    "K (1 + y p^2 A) >= y p^2 A^2 for the gain K, the advantage A of the optimal action, its probability p and y = eta v, and the states' gains are "
+    "added up by Cauchy's inequality in Engel's form (docs/theory/mutants.md, 'The first order is exact')"
 )
 ONE_SIDED = (
     "Q*_tau - Q_k >= 0, so that errors of Q move log pi by at most themselves (a log-softmax moves by the range of what it is given), and only the "
@@ -76,20 +82,19 @@ STRONGER: dict[str, tuple[tuple[str, str, tuple[tuple[str, str], ...] | None], .
     ),
     "softmax-one-over-t-lower-bound:mdp": (
         (
-            "gap_mu >= gap_mu_0*(1 - 2*eta*largest_mismatch**2/(1-gamma)**2*gap_mu_0)"
-            "/(1 - 2*eta*largest_mismatch**2/(1-gamma)**2*gap_mu_0 + 2*eta*largest_mismatch**2/(1-gamma)**2*gap_mu_0*t)",
-            "in each state, as for a bandit with the step eta d(s)/(1-gamma) and advantages up to 1/(1-gamma), "
-            + ONE_STEP
-            + "; the sum over d_(t+1)(s) d_t(s) <= mismatch^2 mu(s)^2 gives C = 2 eta mismatch^2/(1-gamma)^2",
-            (("2*eta*largest_mismatch**2/(1-gamma)**2*gap_mu_0", "1"),),
+            "gap_mu >= gap_mu_0*(1 - 2*eta*largest_mismatch/(1-gamma)*gap_mu_0)"
+            "/(1 - 2*eta*largest_mismatch/(1-gamma)*gap_mu_0 + 2*eta*largest_mismatch/(1-gamma)*gap_mu_0*t)",
+            ONE_STATE_AT_A_TIME + ", so the recursion has C = 2 eta mismatch/(1-gamma)",
+            (("2*eta*largest_mismatch/(1-gamma)*gap_mu_0", "1"),),
         ),
     ),
     "softmax-mdp-one-over-t:printed": tuple(
-        (f"{measured} <= 256*S*{ratio}mismatch**2/(31*(1-gamma)**5*c_inf**2*(t + 8))", PRINTED_STEP, None)
+        (f"{measured} <= 8*S*{ratio}mismatch**2/((1-gamma)**5*c_inf**2*(t + 8))", FIRST_ORDER, None)
         for measured, ratio in (("gap_rho", "rho_over_mu*"), ("gap_mu", ""))
     ),
-    "softmax-mdp-one-over-t:derived": (
-        ("gap_mu <= S*mismatch**2/((1-gamma)**4*c_inf**2*t)", "the theorem holds for every rho: take rho = mu, whose ratio to mu is 1", None),
+    "softmax-mdp-one-over-t:derived": tuple(
+        (f"{measured} <= S*{ratio}mismatch**2/(2*(1-gamma)**4*c_inf**2*t)", FIRST_ORDER, None)
+        for measured, ratio in (("gap_rho", "rho_over_mu*"), ("gap_mu", ""))
     ),
     "entropy-npg-linear:log policies": (("log_policy_gap <= C1*(1 - eta*tau)**(t - 1)/tau", ONE_SIDED, None),),
     "softmax-smoothness-sharp:bandit derived": (("hessian_norm <= 1/4", QUARTER, None),),

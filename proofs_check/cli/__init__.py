@@ -319,12 +319,21 @@ def solve(
     costs: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Costs for --constraint: columns state, action, then one for each.")] = None,
     utility: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A concave function of the occupancy: entropy, imitation:FILE, quadratic:1, worst:FILE, reward+0.1*entropy, ..."),
+        typer.Option(metavar="NAME", help="A concave function of the occupancy: entropy, imitation:FILE, quadratic:1, reward+0.1*entropy, ..."),
+    ] = None,
+    answer: Annotated[
+        str | None, typer.Option(metavar="EPS,LAM", help="Rewards that fall by EPS for each unit of what is done, regulariser LAM.")
     ] = None,
     as_json: Json = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write values and policy to .json, .csv or .npz.")] = None,
 ) -> None:
     """Solve a model, with proved bounds."""
+    if answer is not None:
+        from proofs_check.cli.performative import solve_answering_model
+
+        if exact or average or method is not SolveMethod.auto or any(x is not None for x in (reach, risk, robust, utility, costs, constraint)):
+            raise ModelError("--answer goes without --exact, --method, --average, --reach, --risk, --robust, --utility and --constraint")
+        raise typer.Exit(solve_answering_model(model, discount, answer=answer, as_json=as_json, out=out))
     if utility is not None:
         from proofs_check.cli.utility import solve_utility_model
 

@@ -63,7 +63,9 @@ def solve_utility_model(spec: str, discount: str | None, *, utility: str, tolera
     line(f" {_described(spec, mdp)}; utility {utility} of the occupancy; {best.method}, {plural(best.iterations, 'iteration')}")
     open_ = max(best.gap, 1e-15 * max(1.0, abs(best.value)))
     low, high = _outwards(best.value, max(best.upper, best.value))
-    line(f" optimum {_known(best.value, open_)}: attained by the policy below, at least {low}; no policy exceeds {high} (Frank-Wolfe duality, proved)")
+    line(
+        f" optimum {_known(best.value, open_)}: attained by the policy below, at least {low}; no policy exceeds {high} (Frank-Wolfe duality, proved)"
+    )
     line(f" certified gap {max(best.gap, 0.0):.2g}")
     line()
     rows = []
@@ -134,7 +136,13 @@ def run_utility_methods(
     for one in runs:
         gap = np.maximum(best.upper - one.values, 0.0)
         claim = "" if one.bound is None else f"{one.bound[-1]:.4g}" if math.isfinite(one.bound[-1]) else "none: not smooth"
-        step = "" if one.slack is None or not math.isfinite(one.slack) else f"holds, least slack {one.slack:.2g}" if one.slack >= -1e-12 else f"FAILS by {-one.slack:.2g}"
+        step = (
+            ""
+            if one.slack is None or not math.isfinite(one.slack)
+            else f"holds, least slack {one.slack:.2g}"
+            if one.slack >= -1e-12
+            else f"FAILS by {-one.slack:.2g}"
+        )
         rows.append((one.label, f"{one.values[-1]:.8g}", f"{gap[-1]:.3g}", fit_rate(np.arange(gap.size), gap).text(), claim, step))
     columns = ["method", "utility", "gap at most", "rate", "theorem: gap at most", "one-step inequality"]
     keep = [k for k in range(6) if k < 4 or any(row[k] for row in rows)]

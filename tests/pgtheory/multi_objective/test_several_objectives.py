@@ -21,8 +21,23 @@ from mdps.zoo.utilities import bandit
 from pgtheory import arithmetic
 from pgtheory.exact.linear_program import dual_occupancy
 from pgtheory.multi_objective import (
-    Scalarisation, bias_of_gradient, common_direction, contributions, convex_front, deterministic_front, hedged_weights, hypervolume_ascent,
-    hypervolume_of, hypervolume_slopes, optimistic_support, pareto, path_returns, plot_front, plug_in_bias, scalarised_gradient, values_of,
+    Scalarisation,
+    bias_of_gradient,
+    common_direction,
+    contributions,
+    convex_front,
+    deterministic_front,
+    hedged_weights,
+    hypervolume_ascent,
+    hypervolume_of,
+    hypervolume_slopes,
+    optimistic_support,
+    pareto,
+    path_returns,
+    plot_front,
+    plug_in_bias,
+    scalarised_gradient,
+    values_of,
 )  # fmt: skip
 from pgtheory.multi_objective.fronts import best_for
 from pgtheory.utility import Worst, solve_utility

@@ -217,7 +217,7 @@ def test_answers_that_are_off_keep_it_within_the_noise_floor():
 @pytest.mark.statistical
 def test_an_estimate_counts_what_it_saw():
     """Rows are distributions where every pair was seen, and each entry lies within 6 standard deviations (1/2 / sqrt(count)) of the truth."""
-    P, r, gamma, start, rng = random_model(1, states=3, actions=2)
+    P, r, _, start, rng = random_model(1, states=3, actions=2)
     found = estimate(P, r, start, np.full((3, 2), 0.5), 500, rng, length=20)
     assert found.counts.sum() == 500 * 20
     assert np.abs(found.transitions.sum(axis=-1) - 1).max() <= 8 * EPS

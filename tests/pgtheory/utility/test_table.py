@@ -60,7 +60,9 @@ def test_conic_program(name: str) -> None:
     assert best.value <= optimum + 1e-13 * max(1, abs(optimum))
     assert best.upper >= optimum - 1e-13 * max(1, abs(optimum))
     assert -1e-12 <= best.gap <= GAP
-    if case.occupancy is not None:  # F is strongly concave near the optimum of these, or the program is linear: the distance is at most sqrt(gap / curvature)
+    if (
+        case.occupancy is not None
+    ):  # F is strongly concave near the optimum of these, or the program is linear: the distance is at most sqrt(gap / curvature)
         assert np.abs(best.occupancy - np.array(case.occupancy, float)).max() <= 10 * math.sqrt(GAP)
 
 

@@ -18,8 +18,30 @@ from pgtheory import arithmetic, solve
 from pgtheory.exact.evaluation import occupancy
 from pgtheory.exact.linear_program import dual_occupancy
 from pgtheory.utility import (
-    Entropy, KLDistance, L1Distance, Linear, LogDet, LogSum, Nash, OfFeatures, PowerSum, Quadratic, SmoothedEntropy, SoftWorst, SquaredDistance, Sum,
-    UserUtility, Utility, Worst, check_concave, check_domination, concavity_defect, parse_utility, run_frank_wolfe, softmax_smoothness, solve_utility,
+    Entropy,
+    KLDistance,
+    L1Distance,
+    Linear,
+    LogDet,
+    LogSum,
+    Nash,
+    OfFeatures,
+    PowerSum,
+    Quadratic,
+    SmoothedEntropy,
+    SoftWorst,
+    SquaredDistance,
+    Sum,
+    UserUtility,
+    Utility,
+    Worst,
+    check_concave,
+    check_domination,
+    concavity_defect,
+    parse_utility,
+    run_frank_wolfe,
+    softmax_smoothness,
+    solve_utility,
     utility_gradient,
 )  # fmt: skip
 from tests.tolerances import EPS
@@ -120,7 +142,9 @@ def test_tangents_lie_above_and_the_optimum_is_certified(name: str) -> None:
         assert utility.value(d) <= best.upper + 1e-12
         constant, reward = utility.tangent(other)
         assert utility.value(d) <= constant + (reward * d).sum() + 1e-12
-    assert -1e-12 <= best.gap <= (1e-5 if name == "mixed" else 1e-7)  # Newton steps end in rounding; a corner has none: first order in the program's error
+    assert (
+        -1e-12 <= best.gap <= (1e-5 if name == "mixed" else 1e-7)
+    )  # Newton steps end in rounding; a corner has none: first order in the program's error
     assert np.abs(occupancy(mdp, best.policy) - best.occupancy).max() < 1e-14
 
 
@@ -165,7 +189,9 @@ def test_the_policy_gradient_freezes_the_gradient(seed: int, name: str, discount
     along -= along.mean(axis=1, keepdims=True)
     along *= 2.0**-20 * policy.min()
     change = (utility.value(occupancy(mdp, policy + along)) - utility.value(occupancy(mdp, policy - along))) / 2
-    assert abs(change - (utility_gradient(mdp, utility, policy) * along).sum()) < 1e-5 * np.abs(along).max() + 64 * EPS * max(1, abs(utility.value(NU)))
+    assert abs(change - (utility_gradient(mdp, utility, policy) * along).sum()) < 1e-5 * np.abs(along).max() + 64 * EPS * max(
+        1, abs(utility.value(NU))
+    )
     assert np.linalg.norm(exact) <= softmax_smoothness(mdp, utility) * 10  # finite
 
 
@@ -203,7 +229,9 @@ def test_softmax_smoothness_is_not_exceeded(seed: int, name: str, discount: floa
     mdp, utility, rng = _model(seed % 11, discount), SMOOTH[name], np.random.default_rng(seed)
     x = rng.standard_normal(SHAPE) * 10.0 ** rng.uniform(-1, 0.5)
     y = x + rng.standard_normal(SHAPE) * 10.0 ** rng.uniform(-3, 0)
-    change = np.linalg.norm(utility_gradient(mdp, utility, arithmetic.softmax(x), "softmax") - utility_gradient(mdp, utility, arithmetic.softmax(y), "softmax"))
+    change = np.linalg.norm(
+        utility_gradient(mdp, utility, arithmetic.softmax(x), "softmax") - utility_gradient(mdp, utility, arithmetic.softmax(y), "softmax")
+    )
     assert change <= softmax_smoothness(mdp, utility) * np.linalg.norm(x - y) * (1 + 1e-9) + 1e-12
 
 
@@ -290,5 +318,5 @@ def test_bad_input_names_place_and_figure(make: Any, message: str | None) -> Non
 def test_unreachable_laws_are_said_to_be_so() -> None:
     """A forward divergence to a state that nobody reaches is minus infinity for every policy."""
     frozen = MDP(np.array([[[1.0, 0.0]], [[0.0, 1.0]]]), np.zeros((2, 1)), 0.5, [1.0, 0.0])
-    with pytest.raises(ModelError, match="minus infinity for every occupancy|without an answer"):
+    with pytest.raises(ModelError, match=r"minus infinity for every occupancy|without an answer"):
         solve_utility(frozen, KLDistance([0.5, 0.5], "states", forward=True))

@@ -19,8 +19,23 @@ from pgtheory.exact.evaluation import occupancy
 from pgtheory.sampling import all_paths
 from pgtheory.sampling.directions import path_weights
 from pgtheory.utility import (
-    Entropy, Linear, OfFeatures, Quadratic, SmoothedEntropy, SoftWorst, SquaredDistance, feature_expectations, fitted_occupancy, mixture_policy,
-    normalised_ascent, run_frank_wolfe, sampled_ascent, sampled_features, softmax_smoothness, solve_utility, utility_gradient_ascent,
+    Entropy,
+    Linear,
+    OfFeatures,
+    Quadratic,
+    SmoothedEntropy,
+    SoftWorst,
+    SquaredDistance,
+    feature_expectations,
+    fitted_occupancy,
+    mixture_policy,
+    normalised_ascent,
+    run_frank_wolfe,
+    sampled_ascent,
+    sampled_features,
+    softmax_smoothness,
+    solve_utility,
+    utility_gradient_ascent,
 )  # fmt: skip
 from pgtheory.utility.ascent import _counts
 from pgtheory.utility.pictures import coordinates, plot_occupancies
