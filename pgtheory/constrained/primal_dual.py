@@ -141,7 +141,10 @@ def default_cap(model: ConstrainedMDP, reward_span: float) -> float:
     """2 R / ((1 - gamma) xi): twice what bounds every optimal multiplier.  raises ModelError: no policy meets all constraints strictly"""
     from pgtheory.constrained.feasibility import slater_gap
 
-    slater = float(fraction(slater_gap(model.float).gap))
+    try:
+        slater = float(fraction(slater_gap(model.float).gap))
+    except ModelError as error:  # the gap is a program in rationals, which large models are too large for
+        raise ModelError(f"the largest multiplier is not known: {error}.  Give npg-primal-dual a cap") from error
     if not slater > 0:
         raise ModelError(
             f"no policy meets all constraints strictly (the largest slack is {slater:.3g}), so the multipliers have no known bound.\n"

@@ -27,7 +27,7 @@ def plot_front(stochastic: Front, deterministic: Front | None = None, reference:
     chain = _plane(stochastic)
     ax = ax if ax is not None else _axes()
     ax.plot(chain[:, 0], chain[:, 1], color=REACHED, linewidth=1.6, marker="o", markersize=5, gid="front", label="all policies")
-    title = f"the front has {plural(len(chain), 'vertex') if len(chain) == 1 else f'{len(chain)} vertices'}"
+    title = "the front is one point" if len(chain) == 1 else f"{len(chain)} vertices"
     if deterministic is not None:
         points = _plane(deterministic)
         missed = ~deterministic.supported
@@ -42,7 +42,7 @@ def plot_front(stochastic: Front, deterministic: Front | None = None, reference:
             label="deterministic, best for no weights",
         )  # fmt: skip
         count = int(missed.sum())
-        title += f"; linear weights miss {count} of {plural(len(points), 'deterministic point')}"
+        title = f"linear weights miss {count} of {plural(len(points), 'deterministic point')}"
     ax.set_xlabel("J_1 [reward]", color=INK)
     ax.set_ylabel("J_2 [reward]", color=INK)
     if deterministic is not None and np.any(~deterministic.supported):

@@ -64,7 +64,7 @@ def plot_occupancies(mdp: MDP, utility: Utility, paths: Mapping[str, Array], bes
         ax.spines[side].set_visible(False)
     if paths or best is not None:
         ax.legend(frameon=False, fontsize=8)
-    ax.set_title(f"level lines of {utility.name} are nested convex curves on the occupancies", loc="left", color=INK, fontsize=10)
+    ax.set_title(f"level lines of {utility.name} on the occupancies", loc="left", color=INK, fontsize=10)
     return ax
 
 

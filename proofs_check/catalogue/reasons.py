@@ -1,5 +1,5 @@
 """Why mutants that nothing refutes are true: derived, in a sentence each.  "open: " begins a line about one that is neither refuted nor proved, and
-says what is known of it.  Sharper statements that make a mutant follow from them are in `catalogue.sharper`, instances that refute one in
+says what is known of it; "false: " one about a mutant that is refuted by hand, by an instance too large or a setting too far out for the search.  Sharper statements that make a mutant follow from them are in `catalogue.sharper`, instances that refute one in
 `catalogue.against`.
 """
 
@@ -17,8 +17,9 @@ SOFT_SCALE = "both sides are equivariant under r -> a r + b, tau -> a tau, eta -
 WHATEVER_RUN = "it holds for every sequence of policies, whatever step made it"
 DOUBLE = "it is the theorem for the step size 2 eta, whose bound is smaller than the one for eta"
 SMOOTH = (
-    "open: it holds if the Hessian's norm is at most 1/(4(1-gamma)^2), half of the catalogue's bound (the claim conjecture-softmax-hessian says .1925 for "
-    "1/4); so it is in bandits, .341 is proved (docs/theory/mutants.md), and two steps of a martingale attain 1/4, so that no proof by them alone exists"
+    "open: it holds if the Hessian's norm is at most 1/(4(1-gamma)^2), half of the catalogue's bound (the claim conjecture-softmax-hessian says"
+    " .1925 for 1/4); so it is in bandits, .341 is proved (docs/theory/mutants.md), and two steps of a martingale attain 1/4, so that no proof "
+    "by them alone exists"
 )
 SMOOTH_ENOUGH = (
     "the Hessian's norm is at most .341/(1-gamma)^2 (docs/theory/mutants.md), and 1 - .1705 z >= eta (1 - eta z/4) for z = eta/(1-gamma)^2 in [0, 4]"
@@ -26,21 +27,22 @@ SMOOTH_ENOUGH = (
 NO_RANGE = "the sharper bound of the catalogue holds for rewards of any size: its proof does not use their range"
 NO_SUPPORT = "where mu vanishes a ratio to it is infinite or 0/0, so that the bound is infinite or says nothing"
 DOMINATION = (
-    "open: the proof loses the factor where it multiplies worst cases of gradient domination that do not occur together; no instance comes closer than "
-    "this, and what was built to make them occur together (a lock that one slip ends, a relay) stays below a tenth of it"
+    "open: the proof loses the factor where it multiplies worst cases of gradient domination that do not occur together; no instance comes "
+    "closer than this, and what was built to make them occur together (a lock that one slip ends, a relay) stays below a tenth of it"
 )
 EACH_STATE = (
-    "open: true for gamma = 0 (the states do not meet) and, as the sharper theorem has 8/(1-gamma)^5, for S <= 2/(1-gamma) (times A, where A is left); "
-    "for more states no proof and no instance is known"
+    "open: true for gamma = 0 (the states do not meet) and, as the sharper theorem has 8/(1-gamma)^5, for S <= 2/(1-gamma) (times A, where A is"
+    " left); for more states no proof and no instance is known"
 )
 SHORT_STEP = (
-    "open: true for gamma <= 1/2, where the sharper theorem's eta (1-gamma)^2 is at least (1-gamma)^4; for larger gamma a lock that one slip ends comes "
-    "closest, a sixteenth of it"
+    "open: true for gamma <= 1/2, where the sharper theorem's eta (1-gamma)^2 is at least (1-gamma)^4; for larger gamma a lock that one slip "
+    "ends comes closest, a sixteenth of it"
 )
 FIRST_ORDER_STEP = "the reciprocal of the gap grows by eta (1-gamma)^2 c^2/(S mismatch^2) a step (docs/theory/mutants.md, 'The first order is exact')"
 ANY_LONGER_STEP = (
-    "the bound holds for every step size from 2(1-gamma)^2 on: with y = eta v, p and A those of an optimal action and u = y p A, a state gains at least "
-    "y p^2 A^2/2 for u <= 1 and p A/2 for u >= 1, and either is at least (1-gamma)^2 c^2 mu A^2 (docs/theory/mutants.md, 'Any longer step')"
+    "the bound holds for every step size from 2(1-gamma)^2 on: with y = eta v, p and A those of an optimal action and u = y p A, a state gains "
+    "at least y p^2 A^2/2 for u <= 1 and p A/2 for u >= 1, and either is at least (1-gamma)^2 c^2 mu A^2 (docs/theory/mutants.md, 'Any longer "
+    "step')"
 )
 OTHER_STEP = (
     "the derived smoothness allows it: eta (1 - eta/(4(1-gamma)^2)) (1-gamma)^2 is still at least (1-gamma)^6/16, which is all that the printed "
@@ -53,8 +55,8 @@ HALF_THE_POLICIES = (
 ALL_POLICIES = "every step improves, and A^S policies allow A^S - 1 of them: t = A^S - 1 is enough"
 AND_ONE = "one step makes the policy deterministic, and A^S - 1 more are enough: t = A^S"
 BETWEEN = (
-    "open: true where mismatch/(1-gamma) times the last factor is at least 2, and for gamma = 0, where the reciprocal of the gap grows by at most the "
-    "theorem's C a step (the sharper theorem grows by C/(1 - C gap)); in between no instance breaks it"
+    "open: true where mismatch/(1-gamma) times the last factor is at least 2, and for gamma = 0, where the reciprocal of the gap grows by at "
+    "most the theorem's C a step (the sharper theorem grows by C/(1 - C gap)); in between no instance breaks it"
 )
 MANY_ARMS = (
     "false: by hand, on about exp(42) arms: one of them with probability q = (3 - sqrt 3)/6, the others alike, has the second derivative "
@@ -73,16 +75,16 @@ EVERY_MU = "it holds for every start distribution: a state that is never visited
 NO_VALUE_BELOW = "values are at least 0, so that it says nothing where the bound is negative, and it is weaker where the bound is positive"
 IN_EVERY_STATE = "the policy is optimal in every state, so under every mu"
 STAGES_FIRST_ORDER = (
-    "the reciprocal of the gap grows by 2 c^2/(S H^2 D^2) a step, as in 'The first order is exact' of docs/theory/mutants.md (at the first stage D is 1, "
-    "which pays for the second order)"
+    "the reciprocal of the gap grows by 2 c^2/(S H^2 D^2) a step, as in 'The first order is exact' of docs/theory/mutants.md (at the first "
+    "stage D is 1, which pays for the second order)"
 )
 TWENTY_STEPS = (
-    "open: for one stage it is true, for two or three the horizon of 20 steps leaves room: S bandits with two arms at each of three stages come to 3/4 of "
-    "it, whatever S is"
+    "open: for one stage it is true, for two or three the horizon of 20 steps leaves room: S bandits with two arms at each of three stages come"
+    " to 3/4 of it, whatever S is"
 )
 SOFT_HESSIAN = (
-    "with L_t <= .341 t (.25 for t = 1) from docs/theory/mutants.md, the norm is at most log(A) times the sum over t of gamma^t (L_t + .914 sqrt(t/2) + "
-    ".7214): gradient and Hessian of the entropy of one state are at most .457 log(A) and .7214 log(A), most of all for two actions"
+    "with L_t <= .341 t (.25 for t = 1) from docs/theory/mutants.md, the norm is at most log(A) times the sum over t of gamma^t (L_t + .914 "
+    "sqrt(t/2) + .7214): gradient and Hessian of the entropy of one state are at most .457 log(A) and .7214 log(A), most of all for two actions"
 )
 
 REASONS: dict[str, dict[str, str]] = {

@@ -16,15 +16,16 @@ QUARTER = (
 )
 
 ONE_STEP = (
-    "one step gains at most 2 eta gap^2 as long as 2 eta gap <= 1, for rewards of any size: with A the advantages r - V, w = eta gap, P the probability "
-    "of the arms with A > 0, M = sum of pi A over them = sum of pi |A| over the others, u = eta M <= P w and E = sum of x (exp x - 1) with x = eta pi A "
-    "over them, eta (V_next - V) Z <= E + u (1 - exp(-u)), where Z = sum pi exp(eta pi A) >= 1 - (1 - P) u + E/w as x <= pi w; and "
-    "E + u (1 - exp(-u)) <= 2 w E + u^2 (2 - 1.4 u) <= 2 w^2 Z (docs/theory/mutants.md)"
+    "one step gains at most 2 eta gap^2 as long as 2 eta gap <= 1, for rewards of any size: with A the advantages r - V, w = eta gap, P the "
+    "probability of the arms with A > 0, M = sum of pi A over them = sum of pi |A| over the others, u = eta M <= P w and E = sum of x (exp x - "
+    "1) with x = eta pi A over them, eta (V_next - V) Z <= E + u (1 - exp(-u)), where Z = sum pi exp(eta pi A) >= 1 - (1 - P) u + E/w as x <= "
+    "pi w; and E + u (1 - exp(-u)) <= 2 w E + u^2 (2 - 1.4 u) <= 2 w^2 Z (docs/theory/mutants.md)"
 )
 
 ONE_STATE_AT_A_TIME = (
-    "as for one bandit, with advantages weighted by visits v: a state's share of the gain is at most 2 eta v_next m v M, with m its largest advantage and "
-    "M the mean of the positive ones; v M <= gap (mend this state alone) and the v_next m add up to at most mismatch gap/(1-gamma)"
+    "as for one bandit, with advantages weighted by visits v: a state's share of the gain is at most 2 eta v_next m v M, with m its largest "
+    "advantage and M the mean of the positive ones; v M <= gap (mend this state alone) and the v_next m add up to at most mismatch "
+    "gap/(1-gamma)"
 )
 
 FIRST_ORDER = (

@@ -7,8 +7,8 @@ Every mutant of a statement (`engine.mutants`) gets one of these:
     refuted    fails somewhere, confirmed in rationals or balls
     implied    a weaker truth: on every record its bound is weaker than that of the original, or of another form of the catalogue about the
                same runs, or than the trivial bound; `proved` says that this follows from signs alone (`engine.implied`), for all instances
-    survived   none of these, after two searches: a sharper truth than the theorem, with its reason in `catalogue.sharper`; or open, listed
-               there as such; or a hole in the search, which makes `pgtheory mutate` end with status 1
+    survived   none of these, after two searches: a sharper truth than the theorem, with its reason in `catalogue.reasons`; or refuted by hand, or
+               open, listed there as such; or a hole in the search, which makes `pgtheory mutate` end with status 1
 
 Mutants about the same runs are searched for together (`engine.pursuit`): the runs of a method do not depend on what is said about them.
 Those that change the run or the domain (step size doubled, an assumption dropped) are searched for alone.  Each such group is one task for a
@@ -74,12 +74,13 @@ class MutantVerdict:
 
     @property
     def category(self) -> str:
-        """ "refuted", "implied", "sharper" (true, with its reason), "open" (listed as such) or "unexplained"."""
+        """ "refuted", "by hand" (false, with its reason), "implied", "sharper" (true, with its reason), "open" (listed as such) or "unexplained"."""
         if self.status == IMPLIED and self.reason:
             return "sharper"
         if self.status != SURVIVED:
             return self.status
-        return "unexplained" if not self.reason else "open" if self.reason.startswith("open: ") else "sharper"
+        told = {"open: ": "open", "false: ": "by hand"}
+        return next((words for start, words in told.items() if self.reason.startswith(start)), "sharper" if self.reason else "unexplained")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,9 +123,13 @@ class Job:
     def digest(self) -> str:
         """The form's content with the sources that make and judge mutants."""
         from proofs_check.catalogue.against import AGAINST
+        from proofs_check.catalogue.sharper import STRONGER
 
-        built = digest_of(("proofs_check.catalogue.against",)) if f"{self.case.claim}:{self.case.name}" in AGAINST else ""
-        return f"{self.case.digest()} {digest_of(SOURCES, compiler(), without=('proofs_check.catalogue', 'proofs_check.quantities'))} {built}"
+        form = f"{self.case.claim}:{self.case.name}"
+        built = digest_of(("proofs_check.catalogue.against",)) if form in AGAINST else ""
+        sharper = [(text, conditions) for text, _, conditions in STRONGER.get(form, ())]
+        known = hashlib.sha256(repr(sharper).encode()).hexdigest()[:16] if sharper else ""
+        return f"{self.case.digest()} {digest_of(SOURCES, compiler(), without=('proofs_check.catalogue', 'proofs_check.quantities'))} {built} {known}"
 
     def key(self, mutant: Mutant) -> str:
         """Under which a verdict is kept: the form's content with the sources (which make the mutant of its name), the budget and the seed."""

@@ -165,6 +165,17 @@ def test_every_reward_step_of_crpo_keeps_the_tolerance_and_the_sums_of_its_proof
     assert eta * (1 - gamma) * steps <= np.log(problem.num_actions) + 200 * eta**2 / (8 * (1 - gamma) ** 2) + HIGHS
 
 
+def test_the_tolerance_of_crpo_and_the_gap_of_dual_descent_are_attained():
+    """CRPO: with one step of the reward for each of the cost the average hangs at the tolerance.  Dual descent at T = 1: an even budget, eta = 2, lambda_0
+    a little above 1, so that the arm without reward answers: |lambda_0|^2 / (2 eta) + eta |D|^2 / 2 = 1/4 + 1/4 is its gap."""
+    even = CASES["C1"].problem.replace(thresholds=mdps.rational.rational_array(["1/2"]))
+    run = run_constrained(even, crpo.CRPO(), 2000)
+    assert 0.95 < run.violation("average")[-1] / run.guarantee().violations[0] <= 1
+    one = run_constrained(even, dual_descent.DualDescent(2.0), 1, multipliers=[1 + 1e-9])
+    assert one.gap("average")[-1] == pytest.approx(0.5, abs=HIGHS)
+    assert one.guarantee().gap == pytest.approx(0.5, abs=1e-8)
+
+
 def test_crpo_with_half_its_tolerance_is_promised_nothing():
     best = crpo.best_tolerance(400, 2, 0.0)
     assert crpo.promised_tolerance(400, 2, 0.0, crpo.best_step_size(400, 2, 0.0)) == pytest.approx(best, rel=8 * EPS)

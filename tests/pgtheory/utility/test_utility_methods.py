@@ -241,5 +241,5 @@ def test_the_picture_shows_polygon_path_and_optimum() -> None:
     assert len(px) == 16 and px.min() >= min(x) - 1e-9 and px.max() <= max(x) + 1e-9 and py.max() <= max(y) + 1e-9
     assert lines["best"].get_data()[0][0] == pytest.approx(best.occupancy[0, 0]) and len(ax.collections) >= 1
     arms = plot_occupancies(bandit(3), Entropy("pairs"), {}, points=9)
-    assert arms.get_title(loc="left").startswith("level lines of entropy")
+    assert arms.get_title(loc="left") == "level lines of entropy on the occupancies"
     assert arithmetic.softmax(np.zeros((1, 3))).sum() == pytest.approx(1)
