@@ -89,6 +89,8 @@ _HOME = {
     "solve_exactly": "pgtheory.exact",
     "solve_finite_horizon": "pgtheory.exact",
     "solve_game": "pgtheory.exact",
+    "solve_constrained": "pgtheory.constrained",
+    "solve_constrained_exactly": "pgtheory.constrained",
     "convex_front": "pgtheory.multi_objective",
     "deterministic_front": "pgtheory.multi_objective",
     "hypervolume_of": "pgtheory.multi_objective",
@@ -99,7 +101,7 @@ _HOME = {
     "state_values": "pgtheory.exact",
     "total_reward": "pgtheory.exact",
 }
-_MODULES = ("arithmetic", "control", "exact", "multi_objective", "policies", "policy_gradient", "robust", "stateful", "utility")
+_MODULES = ("arithmetic", "constrained", "control", "exact", "multi_objective", "policies", "policy_gradient", "robust", "stateful", "utility")
 __all__ = [*_HOME, *_MODULES]
 
 

@@ -153,7 +153,7 @@ class Claim:
     boxes: tuple[tuple[int, int, Any], ...] = ()
     polynomial: tuple[tuple[Any, ...], ...] = ()
     instances: tuple[Any, ...] = ()
-    family: str = "exact"
+    family: str = "your own"
     kind: str = "upper"  # upper, lower, equal; or conjecture: searched like any other, and at best "surviving"
     chain: dict[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
     """Form -> the rules that make it of lemmas (`proofs_check.composition`); no part of what evidence depends on."""

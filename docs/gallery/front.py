@@ -1,4 +1,4 @@
-"""Two objectives: the front of all policies, the deterministic policies that linear weights never choose, the area that deterministic policies dominate."""
+"""Two objectives: the front of all policies, the deterministic policies that linear weights never choose, and the area that they dominate."""
 
 import numpy as np
 from matplotlib.figure import Figure

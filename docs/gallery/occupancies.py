@@ -1,4 +1,4 @@
-"""The polygon of occupancies of two states with two actions: level lines of two utilities, and how Frank-Wolfe and normalised ascent reach the optimum."""
+"""The polygon of occupancies of two states with two actions: level lines of two utilities, and two methods on their way to the optimum."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -26,5 +26,5 @@ def draw() -> Figure:
             "normalised ascent": np.array([occupancy(MODEL, arithmetic.softmax(logits)) for logits in ascent.logits]),
         }
         plot_occupancies(MODEL, utility, paths, solve_utility(MODEL, utility).occupancy, ax)
-        ax.set_title(f"{name}: {ax.get_title(loc='left')}", loc="left", fontsize=10)
+        ax.set_title(f"{name}: level lines and paths", loc="left", fontsize=10)
     return figure

@@ -23,7 +23,7 @@ _HOME = {
     **dict.fromkeys(("PenaltyNPG", "solve_penalised"), "penalty"),
     **dict.fromkeys(("CausalEntropyDual", "explain", "solve_maximum_entropy"), "maximum_entropy"),
     **dict.fromkeys(("ReturnConditioned", "condition_on_returns", "returns_to_go"), "return_conditioned"),
-    **dict.fromkeys(("plot_path", "plot_polytope", "plot_progress", "reachable"), "pictures"),
+    **dict.fromkeys(("plot_path", "plot_occupancies", "plot_progress", "reachable"), "pictures"),
 }
 __all__ = sorted(_HOME)
 

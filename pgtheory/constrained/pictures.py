@@ -1,8 +1,8 @@
 """Pictures of runs under constraints.
 
-    plot_path      gap against violation: the path of the last iterate, and of the average, from start to end
-    plot_polytope  what policies can reach in the plane (cost, reward): a polygon, its front, the budget, and the path of a run on it
-    plot_progress  gap and violation over t, last and average, with what the theorem promises
+    plot_path         gap against violation: the path of the last iterate, and of the average, from start to end
+    plot_occupancies  what policies can reach in the plane (cost, reward): the shadow of all occupancies, the budget, and the path of a run in it
+    plot_progress     gap and violation over t, last and average, with what the theorem promises
 
 A function takes data and an optional matplotlib `ax` (`plot_progress`: two), draws, and returns the `ax`; it never shows a figure.
 """
@@ -28,7 +28,7 @@ SMALLEST = 1e-12
 
 
 def plot_path(runs: ConstrainedRun | Mapping[str, ConstrainedRun], ax: Any = None) -> Any:
-    """Draws runs in the plane (gap, signed excess): the goal is (0, <= 0); right of 0 is worse than optimal, above 0 breaks a constraint.
+    """Draws runs in the plane (gap, signed excess): the optimum is a star; right of 0 earns less, above 0 breaks a constraint.
 
     runs     one run or {label: run} (up to four);  the average is dashed, a circle marks its end, a square the end of the last iterate
     returns  the axes
@@ -43,19 +43,21 @@ def plot_path(runs: ConstrainedRun | Mapping[str, ConstrainedRun], ax: Any = Non
             style = {"linewidth": 0.9 if of == "last" else 1.8, "alpha": 0.55 if of == "last" else 1.0, "linestyle": LINES[of]}
             ax.plot(gap, excess, color=colour, label=f"{label}, {of}", gid=f"{of} {label}", **style)
             ax.plot(gap[-1:], excess[-1:], marker, color=colour, markersize=5, gid=f"end {of} {label}")
-    ax.plot([0], [0], "*", color=INK, markersize=11, gid="optimum")
+    one = next(iter(named.values()))
+    best = evaluate(problem_of(one.model.float), one.solution.policy).excess.max()
+    ax.plot([0], [best], "*", color=INK, markersize=11, gid="optimum")
     ax.set_xlabel("gap V*(ρ) − V(ρ) [reward]", color=INK)
     ax.set_ylabel("largest excess V_c(ρ) − b [cost]", color=INK)
     ax.legend(frameon=False, fontsize=8, labelcolor=INK)
     _plain(ax)
-    ax.set_title(_finding(next(iter(named.values()))) if len(named) == 1 else "above 0: a constraint is broken", loc="left", color=INK, fontsize=10)
+    ax.set_title(_finding(one) if len(named) == 1 else "above 0: a constraint is broken", loc="left", color=INK, fontsize=10)
     return ax
 
 
-def plot_polytope(run: ConstrainedRun | ConstrainedMDP, constraint: str | int = 0, ax: Any = None) -> Any:
+def plot_occupancies(run: ConstrainedRun | ConstrainedMDP, constraint: str | int = 0, ax: Any = None) -> Any:
     """The polygon of (V_c, V_r) over all policies, with its upper front, the threshold, and the kept policies of a run.
 
-    It is the image of the occupancy polytope, so its corners are deterministic policies, found as optimal ones for rewards that turn around.
+    It is the image of the polytope of occupancies, so its corners are deterministic policies, found as optimal ones for rewards that turn around.
     """
     model = run.model if isinstance(run, ConstrainedRun) else run
     i = model.index(constraint)
@@ -152,7 +154,7 @@ def reachable(model: ConstrainedMDP, constraint: str | int = 0) -> Array:
 
 def _finding(run: ConstrainedRun) -> str:
     last, mean = (f"gap {run.gap(of)[-1]:.2g}, violation {run.violation(of)[-1]:.2g}" for of in ("last", "average"))
-    return f"{run.method.name}: average {mean}; last {last}"
+    return f"{run.method.name}, average: {mean}\nlast: {last}"
 
 
 def _plain(ax: Any) -> None:
@@ -168,4 +170,4 @@ def _axes(ax: Any) -> Any:
     return Figure(figsize=(7.2, 4.4), constrained_layout=True).subplots()
 
 
-__all__ = ["plot_path", "plot_polytope", "plot_progress", "reachable"]
+__all__ = ["plot_path", "plot_occupancies", "plot_progress", "reachable"]

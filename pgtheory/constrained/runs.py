@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -59,6 +60,8 @@ class ConstrainedMethod:
     parameters: ClassVar[Literal["logits", "policy"]] = "logits"
     rational_step: ClassVar[bool] = False
     """Whether a step stays in the rationals, so that the method runs on `model.exact`."""
+    step: ClassVar[Callable[..., State]]
+    """step(state, seen, problem) -> state: what a method is."""
 
     def tuned(self, model: ConstrainedMDP, problem: Problem, iterations: int) -> Self:
         """The method with its settings as checked numbers.  raises ModelError: a setting is 0, negative, not finite or no number"""
@@ -83,9 +86,6 @@ class ConstrainedMethod:
 
     def policy(self, state: State) -> Array:
         return arithmetic.softmax(state.params) if self.parameters == "logits" else state.params
-
-    def step(self, state: State, seen: Seen, problem: Problem) -> State:
-        raise NotImplementedError
 
     def weight(self, seen: Seen, problem: Problem) -> int:
         """How often the average counts an iterate."""

@@ -40,6 +40,8 @@ CLOSE = 1e-13
 """Relative distance from the radius, from below, at which the compiled search stops."""
 WIDEST = 600.0
 """nu is sought in spread(A) e^[-WIDEST/2 .. WIDEST]: below, the step is greedy to rounding; above, it moves less than rounding shows."""
+RAREST = 1e-300
+"""A probability that KL(old || new) lets fall to 0 stays here: below, it would underflow, and the divergence jump from nearly 0 to infinity."""
 NEWTON = 100
 """Newton steps for the normaliser: far more than its quadratic convergence takes."""
 
@@ -93,7 +95,7 @@ def _moved(pi: Array, gain: Array, nu: float, forward: bool) -> Array:
         if not following > level:
             break
         level = following
-    p[support] = weight / (level + behind)
+    p[support] = np.maximum(weight / (level + behind), np.minimum(weight, RAREST))
     return p / p.sum()
 
 
@@ -140,7 +142,7 @@ def _moved_kernel(pi, gain, nu, forward, out):
         out[a] = 0.0
         if pi[a] > 0.0:
             behind = (best - gain[a]) / nu
-            out[a] = pi[a] / (level + behind) if forward else pi[a] * np.exp(-behind)
+            out[a] = max(pi[a] / (level + behind), min(pi[a], RAREST)) if forward else pi[a] * np.exp(-behind)
             total += out[a]
     divergence = 0.0
     for a in range(count):
@@ -183,6 +185,8 @@ def _tighten(policy, gains, visits, moving, only, spread, radius, forward, out):
     the multiplier in a few steps; where a divergence is 0 or infinite the bracket is bisected."""
     low, high = np.log(spread) - WIDEST / 2, np.log(spread) + WIDEST
     at_low, at_high = np.inf, -np.inf
+    if _total(policy, gains, visits, moving, only, np.exp(low), forward, out) <= radius:
+        return  # greedy to rounding: no smaller multiplier is looked at, and a bisection would come back here in fifty rounds
     middle = np.log(spread) - 0.5 * np.log(8 * radius)  # a divergence of at most spread^2 / (8 nu^2)
     side = 0
     for _ in range(HALVINGS):

@@ -231,7 +231,7 @@ def _feasible(ambiguity: Any, p: Array, q: Array, budget: Array, used: Array) ->
 
 
 def worst_curved(ambiguity: Any, p: Array, v: Array, policy: Array, budget: Array, begin: Array | None = None) -> tuple[Array, Array]:
-    """A lower bound (S,) for min over q of sum_a pi_a q_a . v, and q (S, A, n) within the budgets (S,); begin (S,): where to look for nature's price."""
+    """A lower bound (S,) for min over q of sum_a pi_a q_a . v, and q (S, A, n) within the budgets (S,); begin (S,): a guess of nature's price."""
     kind, allowed = ambiguity.name, _squared(ambiguity, budget)
     on, least, y, scale, _ = _shape(ambiguity, p, v)
 
@@ -251,7 +251,6 @@ def best_curved(ambiguity: Any, p: Array, v: Array, rewards: Array, discount: fl
     on, least, y, scale, _ = _shape(ambiguity, p, v)
     base, gain = rewards + discount * least, discount * scale
     tops = base + gain * (p * y).sum(axis=-1)
-
     theta, held = np.empty(base.shape), np.empty(allowed.shape, dtype=np.bool_)
     level_tilts(KINDS[kind], ambiguity.support == "all", *gate(p, y, base), float(gain or 1.0), gate(allowed)[0], theta, held)
     q, divergence, _ = _tilt(kind, p, y, theta, on)

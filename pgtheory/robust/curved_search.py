@@ -11,7 +11,7 @@ the mean w the divergence is convex with dD/dw = -theta, so that
     price mu of a given policy      sum_a D_a(pi_a mu) = budget,                  slope sum_a pi_a theta_a |m'|
 
 are solved by Newton's method in a bracket.  What is found is judged by bounds that do not depend on it (`blocks.best_curved`, `worst_curved`); the
-plain form of both searches stands in tests/pgtheory/robust/test_curved_search.py.
+plain form of a row is `blocks._tilt`.
 """
 
 from __future__ import annotations
@@ -99,14 +99,14 @@ def tilt_to(kind, everywhere, p, y, wanted, begin):
             low = theta
         else:
             high = theta
-        if abs(mean - wanted) <= 2 * EPS * wanted or theta >= SATURATED:
-            break
         following = theta + (mean - wanted) / slope if slope > 0.0 else np.inf
+        if abs(mean - wanted) <= 2 * EPS * wanted or theta >= SATURATED or following == theta:
+            break
         if high == np.inf:
             following = min(max(following, low), max(8 * theta, 1e-8))
         if not low < following < high:
             following = (low + high) / 2 if low > 0.0 or high < 1e-200 else high / 8
-        if (high < np.inf and high - low <= 2 * EPS * high) or following == theta:
+        if high < np.inf and high - low <= 2 * EPS * high:
             break
         theta = min(following, SATURATED)
     return theta
@@ -160,10 +160,10 @@ def level_tilts(kind, everywhere, p, y, base, gain, budget, theta, held):
             if abs(away) <= 32 * EPS * budget[s] or budget[s] == 0.0:
                 break
             following = level + away / slope if slope > 0.0 else (low + high) / 2
+            if following == level or high - low <= 4 * EPS * max(abs(low), abs(high)):
+                break
             if not low < following < high:
                 following = (low + high) / 2
-            if high - low <= 4 * EPS * max(abs(low), abs(high)) or following == level:
-                break
             level = following
         if budget[s] == 0.0:
             for a in range(actions):
@@ -195,14 +195,14 @@ def prices(kind, everywhere, p, y, policy, budget, price):
                 high = mu
             else:
                 low = mu
-            if abs(away) <= 32 * EPS * budget[s] or mu >= SATURATED:
-                break
             following = mu - away / slope if slope > 0.0 else 8 * mu
+            if abs(away) <= 32 * EPS * budget[s] or mu >= SATURATED or following == mu:
+                break
             if high == np.inf:
                 following = min(following, 8 * mu)
             if not low < following < high:
                 following = (low + high) / 2 if low > 0.0 or high < 1e-200 else high / 8
-            if (high < np.inf and high - low <= 4 * EPS * high) or following == mu:
+            if high < np.inf and high - low <= 4 * EPS * high:
                 break
             mu = min(following, SATURATED)
         price[s] = mu

@@ -30,7 +30,7 @@ from pgtheory import arithmetic
 Array = np.ndarray
 Over = Literal["pairs", "states"]
 FLOOR = 1e-12
-"""Tangents are taken at max(x, FLOOR): a logarithm has no tangent at 0, and a tangent at any other point is an upper bound as well."""
+"""Where functions with logarithms take their tangents at least: there is none at 0, and one at any other point is an upper bound as well."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Utility(abc.ABC):
 
     over: Over = "pairs"
     name: str = "utility"
-    concave: bool = True
+    floor: float = 0.0
+    """Tangents are taken at max(x, floor): above 0 where the gradient is infinite at the boundary (and F concave on all positive x)."""
 
     @abc.abstractmethod
     def of(self, x: Array) -> Any:
@@ -105,7 +106,7 @@ class Utility(abc.ABC):
         """(c, reward (S, A)) with F(d') <= c + <reward, d'> for every occupancy d', from the gradient at the given one.
 
         slope   a supergradient (n,) of the utility at that occupancy, where the gradient does not exist"""
-        x = np.maximum(self.point(occupancy).astype(float), FLOOR if slope is None else 0.0)
+        x = np.maximum(self.point(occupancy).astype(float), self.floor if slope is None else 0.0)
         g = self.slope(x) if slope is None else np.asarray(slope, dtype=float)
         return float(self.of(x) - g @ x), self.reward(g, np.shape(occupancy))
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from mdps.errors import ModelError
 from pgtheory import arithmetic
-from pgtheory.utility.base import Over, Program, Utility, check_over, floats_of, is_float, log_products, numbers, positive, shaped
+from pgtheory.utility.base import FLOOR, Over, Program, Utility, check_over, floats_of, is_float, log_products, numbers, positive, shaped
 
 Array = np.ndarray
 
@@ -139,6 +139,7 @@ class Nash(_Rewards):
 
     weights: Any = None
     name = "nash"
+    floor = FLOOR
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -176,6 +177,7 @@ class LogDet(Utility):
     ridge: float = 0.0
     over: Over = "pairs"
     name = "log-det"
+    floor = FLOOR
 
     def __post_init__(self) -> None:
         check_over(self.over)
@@ -255,14 +257,15 @@ class OfFeatures(Utility):
         slope = None if found.slope is None else lambda: floats_of(self.features) @ found.slope()
         return Program(found.expression, (*found.constraints, z == floats_of(self.features).T @ x), slope)
 
-    def tangent(self, occupancy: Array, slope: Array | None = None) -> tuple[float, Array]:
-        x = self.point(occupancy).astype(float)
-        if slope is not None:
-            return super().tangent(occupancy, slope)
-        # the floor of the base class is for x; here the corners are those of the features
-        z = self.expected(x)
-        g = self.inner.slope(z)
-        return float(self.inner.of(z) - g @ z), self.reward(floats_of(self.features) @ g, np.shape(occupancy))
+    def slope_range(self, size: int) -> float:
+        """The figures z are means of rows of Phi: |grad f(z)| <= |grad f(z_0)| + L_f r, r the largest distance of a row from their mean z_0, and the
+        range of Phi grad f is at most 2 r times that."""
+        if not math.isfinite(self.inner.smoothness):
+            return math.inf
+        rows = floats_of(self.features)
+        middle = rows.mean(axis=0)
+        reach = float(np.sqrt(np.max(np.sum((rows - middle) ** 2, axis=1))))
+        return 2 * reach * (float(np.linalg.norm(self.inner.slope(middle))) + self.inner.smoothness * reach)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

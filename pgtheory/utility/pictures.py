@@ -53,11 +53,22 @@ def plot_occupancies(mdp: MDP, utility: Utility, paths: Mapping[str, Array], bes
     ax.plot(x[edge], y[edge], color=INK, linewidth=1.2, gid="polytope")
     keep = np.unique(np.round(np.column_stack([x, y])[seen], 9), axis=0, return_index=True)[1]
     flat = Triangulation(x[seen][keep], y[seen][keep])
-    ax.tricontour(flat, height[seen][keep], levels=LEVELS, colors=INK, linewidths=0.5, alpha=0.6)
+    ax.tricontour(flat, height[seen][keep], levels=LEVELS, colors=INK, linewidths=0.5, alpha=0.6, linestyles="solid")
     for colour, (name, path) in zip(COLOURS, paths.items(), strict=False):
         ax.plot(path[:, s, a], path[:, t, b], color=colour, linewidth=1.4, marker="o", markersize=2.5, label=name, gid=f"path {name}")
     if best is not None:
-        ax.plot([best[s, a]], [best[t, b]], marker="*", markersize=12, color=COLOURS[1], linestyle="none", gid="best", label="optimum")
+        ax.plot(
+            [best[s, a]],
+            [best[t, b]],
+            marker="*",
+            markersize=13,
+            color=INK,
+            markeredgecolor="white",
+            zorder=5,
+            linestyle="none",
+            gid="best",
+            label="optimum",
+        )
     ax.set_xlabel(f"occupancy of {_pair(mdp, s, a)}", color=INK)
     ax.set_ylabel(f"occupancy of {_pair(mdp, t, b)}", color=INK)
     for side in ("top", "right"):

@@ -24,7 +24,7 @@ import numpy as np
 
 from mdps.errors import ModelError
 from mdps.rational import rational_array
-from pgtheory.utility.base import Over, Program, Utility, check_over, floats_of, is_float, log_products, numbers, positive, shaped
+from pgtheory.utility.base import FLOOR, Over, Program, Utility, check_over, floats_of, is_float, log_products, numbers, positive, shaped
 
 Array = np.ndarray
 FORBIDDEN = -1e3
@@ -69,6 +69,7 @@ class Entropy(Utility):
 
     over: Over = "states"
     name = "entropy"
+    floor = FLOOR
 
     def __post_init__(self) -> None:
         check_over(self.over)
@@ -185,6 +186,7 @@ class KLDistance(_ToTarget):
 
     forward: bool = False
     name = "kl-distance"
+    floor = FLOOR
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -221,7 +223,7 @@ class KLDistance(_ToTarget):
         if self.forward or slope is not None:
             return super().tangent(occupancy, slope)
         nu = floats_of(self.target).reshape(-1)
-        x = np.maximum(self.point(occupancy).astype(float), np.where(nu > 0, 1e-12, 0.0))
+        x = np.maximum(self.point(occupancy).astype(float), np.where(nu > 0, FLOOR, 0.0))
         seen = nu > 0
         g = np.full(x.size, FORBIDDEN)
         g[seen] = np.log(nu[seen] / x[seen]) - 1
@@ -323,6 +325,7 @@ class PowerSum(Utility):
     power: Any = 0.5
     over: Over = "pairs"
     name = "power-sum"
+    floor = FLOOR
 
     def __post_init__(self) -> None:
         _weighted(self)
@@ -353,6 +356,7 @@ class LogSum(Utility):
     weights: Any
     over: Over = "pairs"
     name = "log-sum"
+    floor = FLOOR
 
     def __post_init__(self) -> None:
         _weighted(self)

@@ -54,6 +54,7 @@ MODULES = (
     "sampled_gradients",
     "path_estimators",
     "committal",
+    "gap_weighting",
     "sampled",
     "conjectures",
 )
@@ -62,7 +63,7 @@ INDEX = pathlib.Path(__file__).with_name("index.json")
 
 @functools.cache
 def claims() -> dict[str, Claim]:
-    """All claims by id, in the order of the catalogue."""
+    """All claims by id, in the order of the catalogue; a claim's family is its module ("mirror-descent")."""
     from proofs_check.claim import Claim
 
     found: dict[str, Claim] = {}
@@ -71,6 +72,7 @@ def claims() -> dict[str, Claim]:
             if isinstance(value, Claim):
                 if value.id in found:
                     raise ValueError(f"two claims have the id {value.id!r}")
+                object.__setattr__(value, "family", module.replace("_", "-"))
                 found[value.id] = value
     return found
 

@@ -244,9 +244,8 @@ def large_rewards(scale: int) -> Callable[[], Instance]:
     def made() -> Instance:
         one = rational_array([1])
         pays = rational_array([[scale, Fraction(scale, 2), -6 * scale]])
-        return Instance(
-            rational_array([[[1]] * 3]), pays, rational(0), one, one, rational_array([list(policy)]), name="three arms with large rewards"
-        )
+        policy = rational_array([["3/10", "6/10", "1/10"]])
+        return Instance(rational_array([[[1]] * 3]), pays, rational(0), one, one, policy, name="three arms with large rewards")
 
     return made
 

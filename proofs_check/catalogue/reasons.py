@@ -1,6 +1,6 @@
 """Why mutants that nothing refutes are true: derived, in a sentence each.  "open: " begins a line about one that is neither refuted nor proved, and
-says what is known of it; "false: " one about a mutant that is refuted by hand, by an instance too large or a setting too far out for the search.  Sharper statements that make a mutant follow from them are in `catalogue.sharper`, instances that refute one in
-`catalogue.against`.
+says what is known of it; "false: " one about a mutant that is refuted by hand, by an instance too large or a setting too far out for the search.
+Sharper statements that make a mutant follow from them are in `catalogue.sharper`, instances that refute one in `catalogue.against`.
 """
 
 from __future__ import annotations
@@ -347,7 +347,7 @@ REASONS: dict[str, dict[str, str]] = {
         "assumption dropped: full support of mu": NO_SUPPORT,
         "bound halved": STAGES_FIRST_ORDER,
         "exponent of H: 2 -> 1":
-            STAGES_FIRST_ORDER + ": enough for two stages, and for three within the 20 steps of the quantity, as c is at most 1/2 and the first gap at most 3",
+            STAGES_FIRST_ORDER + ": enough for two stages, and for three within the quantity's 20 steps, as c <= 1/2 and the first gap is at most 3",
         "factor H**2 dropped": TWENTY_STEPS,
     },
 }  # fmt: skip

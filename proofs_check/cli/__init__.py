@@ -346,8 +346,9 @@ def solve(
 
         if not constraint:
             raise ModelError("--costs says what constraints are about: give one with --constraint, such as --constraint 'cost<=0.3'")
-        if average or reach is not None or risk is not None or robust is not None or method is not SolveMethod.auto:
-            raise ModelError("--constraint goes without --average, --reach, --risk, --robust and --method")
+        plain = risk_of is RiskOf.step and rectangular is Rectangular.sa and method is SolveMethod.auto
+        if average or not plain or any(x is not None for x in (reach, risk, horizon, robust)):
+            raise ModelError("--constraint goes without --average, --reach, --risk, --robust, --method and what belongs to them")
         raise typer.Exit(solve_constrained_model(model, discount, constraints=constraint, costs=costs, exact=exact, as_json=as_json, out=out))
     if robust is not None or rectangular is not Rectangular.sa:
         from proofs_check.cli.robust import solve_robust_model

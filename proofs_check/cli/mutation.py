@@ -45,21 +45,23 @@ def mutate_and_print(
         if rows:
             table(("  verdict", "mutant", "evidence"), [(f"  {a}", b, c) for a, b, c in rows], fold=2)
     if len(done) > 1:
-        table(("claim", *CATEGORIES), [(_form(one), *(str(one.count(name)) for name in CATEGORIES)) for one in done], right=(1, 2, 3, 4, 5))
+        counted = [(_form(one), *(str(one.count(name)) for name in CATEGORIES)) for one in done]
+        table(("claim", *CATEGORIES), counted, right=tuple(range(1, len(CATEGORIES) + 1)))
     line(f" {sum(len(one.mutants) for one in done):,} mutants: {_counts(done)}")
     if left:
         line(" an unexplained survivor is a hole in the search or a sharper truth: try --budget standard, then derive it or break it by hand")
     return 1 if left else 0
 
 
-CATEGORIES = ("refuted", "implied", "sharper", "open", "unexplained")
+CATEGORIES = ("refuted", "by hand", "implied", "sharper", "open", "unexplained")
 
 
 def _counts(done: Sequence[Any]) -> str:
-    """'12 refuted, 5 implied (3 of them proved), 2 sharper truths, 1 open'."""
+    """'12 refuted, 1 refuted by hand, 5 implied (3 by signs alone), 2 sharper and true, 1 open'."""
     number = {name: sum(one.count(name) for one in done) for name in CATEGORIES}
     proved = sum(mutant.proved for one in done for mutant in one.mutants)
-    shown = [f"{number['refuted']:,} refuted", f"{number['implied']:,} implied" + (f" ({proved:,} by signs alone)" if proved else "")]
+    shown = [f"{number['refuted']:,} refuted"] + ([f"{number['by hand']:,} refuted by hand"] if number["by hand"] else [])
+    shown += [f"{number['implied']:,} implied" + (f" ({proved:,} by signs alone)" if proved else "")]
     shown += [f"{number['sharper']:,} sharper and true"] if number["sharper"] else []
     shown += [f"{number[name]:,} {name}" for name in ("open", "unexplained") if number[name]]
     return ", ".join(shown)
@@ -72,6 +74,8 @@ def because(mutant: Any) -> str:
             return f"implied by {mutant.by}: {mutant.evidence}"
         case "sharper":
             return f"true: {mutant.reason}" if mutant.status == "survived" else f"implied by {mutant.by}, for {mutant.reason}"
+        case "by hand":
+            return str(mutant.reason.removeprefix("false: "))
         case "open":
             return f"{mutant.reason.removeprefix('open: ')} ({mutant.evidence})"
         case "unexplained":

@@ -155,8 +155,17 @@ def run_utility_methods(
 
 def _problem(spec: str, discount: str | None, utility: str) -> tuple[Any, Any]:
     from mdps.io import load_model
-    from pgtheory.utility.parse import parse_utility
+    from mdps.zoo import utility_cases
+    from pgtheory.utility.parse import parse_utility, utility_of
 
+    if utility == "case":
+        case = utility_cases().get(spec)
+        if case is None or case.utility is None or None in case.utility[1].values():
+            known = ", ".join(name for name, one in utility_cases().items() if one.utility and None not in one.utility[1].values())
+            raise ModelError(f"--utility case is for a row of the table of utilities: {known}; this is {spec}")
+        if discount is not None:
+            raise ModelError(f"{spec} has its own discount; --discount goes with other models")
+        return case.problem, utility_of(*case.utility)
     mdp = load_model(spec, discount=checked_discount(discount))
     return mdp, parse_utility(utility, mdp)
 

@@ -11,7 +11,9 @@ help `MOST_DEATHS` times in a row without a single verdict, a job itself is what
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.util
+import pathlib
 import threading
 from collections.abc import Generator
 from typing import Any
@@ -25,6 +27,8 @@ MOST_DEATHS = 3
 """Process pools in a row that may end with a dead worker and no verdict."""
 CONNECT_SECONDS = 30
 """How long a Dask scheduler may take to answer."""
+_SAME_FILES = False
+"""Whether this worker process read the very files that the process that made it reads: then both have the same digests, which take seconds to make."""
 _ONE_AT_A_TIME = threading.Lock()
 """The precision of ball arithmetic is global to a process: a worker with several threads takes one form at a time."""
 
@@ -74,7 +78,7 @@ def _examine(case: Any, budget: Budget, seed: int, model: Any, progress: Any) ->
 def carry_out(job: Job) -> FormVerdict:
     """One job, in a worker; raises ModelError where its catalogue or sources are not those of who asks."""
     case = _find(job.claim, job.kind, job.form)
-    if case is None or case.digest() != job.digest:
+    if case is None or not (_SAME_FILES or case.digest() == job.digest):
         raise ModelError(f"a worker has other sources: its {job.claim} ({job.form}) is not the one asked for. Give all workers the same version")
     with _ONE_AT_A_TIME:
         return examine(case, job.budget, job.seed, job.model)
@@ -99,7 +103,9 @@ def in_processes(jobs: list[Job], workers: int) -> Generator[tuple[int, FormVerd
     left, deaths = dict(enumerate(jobs)), 0
     while left:
         others = set(multiprocessing.active_children())
-        pool = ProcessPoolExecutor(min(workers, len(left)), mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+        pool = ProcessPoolExecutor(
+            min(workers, len(left)), mp_context=multiprocessing.get_context("spawn"), initializer=_begin, initargs=(source_files(),)
+        )
         finished = False
         try:
             futures = {pool.submit(carry_out, job): k for k, job in left.items()}
@@ -121,11 +127,28 @@ def in_processes(jobs: list[Job], workers: int) -> Generator[tuple[int, FormVerd
                     process.terminate()
 
 
-def _begin() -> None:
-    """In a worker: Ctrl-C reaches every process of the terminal, and only the first one has to answer it."""
+def _begin(files: str) -> None:
+    """In a worker: Ctrl-C reaches every process of the terminal, and only the first one has to answer it; `files` are those of the first process."""
     import signal
 
+    global _SAME_FILES
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _SAME_FILES = source_files() == files
+
+
+def source_files() -> str:
+    """Digest of the paths, sizes and times of change of all sources: the same for two processes that read the same files."""
+    from pgtheory.sources import PACKAGES
+
+    h = hashlib.sha256()
+    for package in PACKAGES:
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        assert spec.origin is not None
+        for path in sorted(pathlib.Path(spec.origin).parent.rglob("*.py")):
+            found = path.stat()
+            h.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return h.hexdigest()
 
 
 # A cluster

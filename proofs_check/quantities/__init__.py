@@ -86,6 +86,8 @@ MODULES = (
     "advantage_variance",
     "committal",
     "joint_draws",
+    "gap_weighting",
+    "fisher_bounds",
     "constrained",
     "constraint_prices",
     "saddle",

@@ -86,26 +86,31 @@ def _value(policy: Array, rewards: Array) -> Array:
     return (policy * rewards).sum(axis=-1)
 
 
-def _progress(policy: Array, rewards: Array, boost: Array) -> Array:
-    """sum_a pi_a (V after a draw of a) - V: (B,)."""
-    after = (_after(policy, boost) * rewards[:, None]).sum(axis=-1)
-    return (policy * after).sum(axis=-1) - _value(policy, rewards)
+def _lifted(policy: Array, steps: Array) -> Array:
+    """The same after the logit of arm a has grown by steps_a, which may be long: (B, K, K)."""
+    return arithmetic.softmax(arithmetic.log(policy)[:, None] + np.eye(policy.shape[-1], dtype=int) * steps[:, :, None])
+
+
+def _progress(policy: Array, rewards: Array, after: Array) -> Array:
+    """sum_a pi_a (V after a draw of a) - V, after (B, K, K): (B,)."""
+    return (policy * (after * rewards[:, None]).sum(axis=-1)).sum(axis=-1) - _value(policy, rewards)
 
 
 def _bandit(c: Context) -> tuple[Array, Array]:
     return c.policies[:, 0, 0], c.rewards[:, 0]
 
 
-def _natural_boost(c: Context, reward: Array, baseline: Array) -> Array:
+def _after_natural(c: Context, reward: Array, baseline: Array) -> Array:
+    """The policies after a natural step for each arm, were it to pay `reward` (B, K)."""
     policy, _ = _bandit(c)
-    return arithmetic.exp(given(c, "eta")[:, None] * (reward - baseline[:, None]) / policy)
+    return _lifted(policy, given(c, "eta")[:, None] * (reward - baseline[:, None]) / policy)
 
 
 @define("boosted_progress", r"\textstyle\sum_a\pi_aV(\text{after }a)-V", "step")
 def _boosted_progress(c: Context) -> Array:
     """Expected change of a bandit's value where the weight of the arm that is drawn is multiplied by a given factor, in reward units."""
     policy, rewards = _bandit(c)
-    return per_instance(_progress(policy, rewards, c.extra("boosts")))
+    return per_instance(_progress(policy, rewards, _after(policy, c.extra("boosts"))))
 
 
 @define("boosted_progress_closed", r"\textstyle\sum_a\pi_a\tfrac{\pi_a(E_a-1)(r_a-V)}{1+\pi_a(E_a-1)}", "step")
@@ -120,14 +125,14 @@ def _boosted_progress_closed(c: Context) -> Array:
 def _value_baseline_progress(c: Context) -> Array:
     """Expected change of a bandit's value at a natural step with the value as baseline, rewards certain, in reward units."""
     policy, rewards = _bandit(c)
-    return per_instance(_progress(policy, rewards, _natural_boost(c, rewards, _value(policy, rewards))))
+    return per_instance(_progress(policy, rewards, _after_natural(c, rewards, _value(policy, rewards))))
 
 
 @define("bare_progress", r"\mathbb{E}V_{t+1}-V_t,\ b=0", "step")
 def _bare_progress(c: Context) -> Array:
     """The same without a baseline, in reward units."""
     policy, rewards = _bandit(c)
-    return per_instance(_progress(policy, rewards, _natural_boost(c, rewards, policy[:, 0] * 0)))
+    return per_instance(_progress(policy, rewards, _after_natural(c, rewards, policy[:, 0] * 0)))
 
 
 @define("noisy_progress", r"\mathbb{E}V_{t+1}-V_t,\ b=V_t,\ x=\pm1", "step")
@@ -136,8 +141,8 @@ def _noisy_progress(c: Context) -> Array:
     policy, rewards = _bandit(c)
     value, out = _value(policy, rewards), 0
     for x in (1, -1):
-        after = (_after(policy, _natural_boost(c, rewards * 0 + x, value)) * rewards[:, None]).sum(axis=-1)
-        out = out + (policy * (1 + x * rewards) / 2 * after).sum(axis=-1)
+        after = _after_natural(c, rewards * 0 + x, value)
+        out = out + (policy * (1 + x * rewards) / 2 * (after * rewards[:, None]).sum(axis=-1)).sum(axis=-1)
     return per_instance(np.asarray(out - value))
 
 

@@ -8,7 +8,6 @@ policy at the root and after each first choice, tree_pays (2, 3, 2), reward and 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,7 +84,7 @@ def _risk_front(c: Context) -> Array:
 
 
 def _paths() -> list[tuple[int, int]]:
-    return list(itertools.product((0, 1), repeat=2))
+    return [(a, b) for a in (0, 1) for b in (0, 1)]
 
 
 def _totals(c: Context) -> Array:

@@ -7,6 +7,7 @@ the policy of a bandit, two drawn in order; the reward of a set, by the item tha
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from proofs_check.context import Context
 
 Array = np.ndarray
+Order = tuple[int, ...]
+"""Two items in the order in which they are drawn."""
 ITEMS = 3
 define_setting("agents", "N", "number of agents")
 
@@ -39,10 +42,10 @@ def _profiles(c: Context, agents: int, baseline: bool) -> tuple[Array, Array, Ar
     return chance, reward[..., None] * score, slope
 
 
-def _by_agents(c: Context, code: object) -> Array:
+def _by_agents(c: Context, code: Callable[[int], Array]) -> Array:
     wanted, out = to_float(given(c, "agents")).astype(int), c.discount * 0
     for agents in np.unique(wanted).tolist():
-        out = np.where(wanted == agents, code(agents), out)  # type: ignore[operator]
+        out = np.where(wanted == agents, code(agents), out)
     return per_instance(out)
 
 
@@ -98,7 +101,7 @@ def _first_estimate_variance(c: Context) -> Array:
 # Items
 
 
-def _reward_of(c: Context, order: tuple[int, int]) -> Array:
+def _reward_of(c: Context, order: Order) -> Array:
     """(B,): the reward of the two items drawn."""
     return c.extra("set_rewards")[:, ITEMS - sum(order)]
 
@@ -107,13 +110,13 @@ def _one(c: Context, item: int) -> Array:
     return c.constant(np.eye(ITEMS, dtype=np.int64)[item])[None]
 
 
-def _drawn(c: Context, reward: object, score: object) -> Array:
+def _drawn(c: Context, reward: Callable[[Order], Array], score: Callable[[Array, Order], Array]) -> Array:
     """sum over orders without replacement of probability, reward and score: (B, 1, 3)."""
     p = c.policies[:, 0, 0]
     out = p * 0
     for order in itertools.permutations(range(ITEMS), 2):
         chance = p[:, order[0]] * p[:, order[1]] / (1 - p[:, order[0]])
-        out = out + (chance * reward(order))[:, None] * score(p, order)  # type: ignore[operator]
+        out = out + (chance * reward(order))[:, None] * score(p, order)
     return out[:, None]
 
 
@@ -146,14 +149,14 @@ def _derivative(c: Context, replaced: bool) -> Array:
 def _renormalised_score_mean(c: Context) -> Array:
     """Mean reward times the scores of both draws, the second among the items that are left."""
 
-    def score(p: Array, order: tuple[int, int]) -> Array:
+    def score(p: Array, order: Order) -> Array:
         left = p / (1 - p[:, order[0]])[:, None] * (1 - _one(c, order[0]))
         return _one(c, order[0]) - p + _one(c, order[1]) - left
 
     return _drawn(c, lambda order: _reward_of(c, order), score)
 
 
-def _plain_score(c: Context) -> object:
+def _plain_score(c: Context) -> Callable[[Array, Order], Array]:
     return lambda p, order: _one(c, order[0]) + _one(c, order[1]) - 2 * p
 
 

@@ -286,7 +286,8 @@ def _area_gain(c: Context) -> Array:
 
 def _undominated(c: Context) -> Array:
     """(B,) booleans: whether no point of the front is at least the newcomer in both objectives."""
-    return ~np.asarray(c.extra("front") >= c.extra("newcomer")[:, None], dtype=bool).all(axis=-1).any(axis=-1)
+    above = np.asarray(c.extra("front") >= c.extra("newcomer")[:, None], dtype=bool)
+    return np.asarray(~above.all(axis=-1).any(axis=-1))
 
 
 def _drops(c: Context) -> Array:

@@ -108,7 +108,8 @@ def later(p: Paths) -> Array:
 
 def stage_values(c: Context, stages: int) -> tuple[list[Array], list[Array]]:
     """V_t (B, S) and Q_t (B, S, A) with stages - t steps to go, each discounted from its own start."""
-    policy, values, out = c.policies[:, 0], [c.mu * 0], []
+    policy, values = c.policies[:, 0], [c.mu * 0]
+    out: list[Array] = []
     for _ in range(stages):
         ahead = c.rewards + c.discount[:, None, None] * np.einsum("bsat,bt->bsa", c.transitions, values[0])
         out.insert(0, ahead)

@@ -211,12 +211,6 @@ def _objective(c: Context, split: Array) -> Array:
     return (d * rewards).sum(axis=-1) - given(c, "regulariser") / 2 * (d * d).sum(axis=-1)
 
 
-@define("arm_bonus", "a", "instance")
-def _arm_bonus(c: Context) -> Array:
-    """What the first of two arms pays more before any answer, in reward units."""
-    return per_instance(c.extra("bonus"))
-
-
 @define("answer_strength", r"\epsilon", "instance")
 def _answer_strength(c: Context) -> Array:
     """By how much an arm pays less for each unit of its occupancy."""
@@ -277,6 +271,29 @@ def _drifted_apart(c: Context) -> Array:
     """Squared distance of one policy's occupancies under two kernels."""
     policy = c.policies[:, 0]
     return _square(_visits(c, c.transitions, policy) - _visits(c, c.extra("other_kernel"), policy))
+
+
+def _reanswered(c: Context) -> tuple[Array, Array]:
+    """What is best for the instance's rewards under each of the two kernels."""
+    weight = given(c, "regulariser")
+    kernels = (c.transitions, c.extra("other_kernel"))
+    first, second = (_best(kernel, c.rewards, c.discount, c.mu, weight) for kernel in kernels)
+    return first, second
+
+
+@define("reanswered_apart", r"|T_P-T_{P'}|^2", "instance")
+def _reanswered_apart(c: Context) -> Array:
+    """Squared distance of the regularised best occupancies under two kernels."""
+    first, second = _reanswered(c)
+    return _square(first - second)
+
+
+@define("reanswered_pulls", r"|r/\lambda-T_P|^2+|r/\lambda-T_{P'}|^2", "instance")
+def _reanswered_pulls(c: Context) -> Array:
+    """Squared distances of the two from the point that both are projections of."""
+    point = c.rewards / _column(given(c, "regulariser"))
+    first, second = _reanswered(c)
+    return _square(point - first) + _square(point - second)
 
 
 def _answered_mass(c: Context, mass: Array) -> Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -119,10 +120,12 @@ def _refuse(text: str) -> sympy.Symbol:
 def temporary(added: Quantity) -> Iterator[None]:
     """The registry with one more quantity, for as long as the block lasts."""
     _REGISTRY[added.name] = added
+    parse.cache_clear()
     try:
         yield
     finally:
         del _REGISTRY[added.name]
+        parse.cache_clear()
 
 
 def quantities() -> dict[str, Quantity]:
@@ -137,8 +140,9 @@ def quantity(name: str) -> Quantity:
     return _REGISTRY[name]
 
 
+@functools.lru_cache(maxsize=8192)
 def parse(text: str) -> sympy.Expr:
-    """An expression over the quantities, read from text."""
+    """An expression over the quantities, read from text (settings are read from the same text over and over)."""
     names = {name: sympy.Symbol(name) for name in _REGISTRY} | {"T": T, "rho": rho, "mu": mu}
     tree = expression.parse(text, names, {"gap": gap})
     stray = tree.free_symbols & {rho, mu}

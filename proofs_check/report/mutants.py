@@ -9,6 +9,7 @@ from proofs_check.report import words
 
 CATEGORIES = {
     "refuted": "a counterexample, confirmed in exact arithmetic",
+    "by hand": "false by a derivation: the instance is too large for the search, or a setting lies outside of what it samples",
     "implied": "a weaker truth: its bound is weaker than that of the theorem, of another form, or than the trivial one",
     "sharper": "true, though no weaker than the theorem: the reason is given",
     "open": "not refuted, and neither proved: said so in the catalogue",
@@ -60,6 +61,7 @@ def _row(mutant: Any) -> dict[str, str]:
         "refuted": f"{size}{', ' if at else ''}{at}",
         "implied": f"by {mutant.by}: {mutant.evidence}",
         "sharper": mutant.reason if mutant.status == "survived" else f"by {mutant.by}: {mutant.reason}",
+        "by hand": mutant.reason.removeprefix("false: "),
         "open": f"{mutant.reason.removeprefix('open: ')} ({mutant.evidence})",
     }.get(mutant.category, mutant.evidence)
     return {"name": mutant.name, "category": mutant.category, "statement": mutant.statement, "why": why}

@@ -14,7 +14,7 @@ from mdps.errors import ModelError, plural
 from proofs_check.verdict import CERTIFIED, PROVED, REFUTED, SUPPORTED, SURVIVING, UNDECIDED, VACUOUS, VERDICTS, ClaimVerdict, FormVerdict, Run
 
 SYMBOLS = {PROVED: "■", CERTIFIED: "◆", SUPPORTED: "●", SURVIVING: "◐", VACUOUS: "○", UNDECIDED: "?", REFUTED: "✕"}
-MUTANT_SIGNS = {"refuted": "✕", "implied": "≤", "sharper": "●", "open": "○", "unexplained": "?"}
+MUTANT_SIGNS = {"refuted": "✕", "by hand": "×", "implied": "≤", "sharper": "●", "open": "○", "unexplained": "?"}
 MEANINGS = {
     PROVED: "the symbolic derivation was checked for all instances of the class that the scope names",
     CERTIFIED: "rational or ball arithmetic confirmed it on the certified instances; the search found nothing against it",

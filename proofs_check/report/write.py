@@ -15,11 +15,15 @@ from typing import Any
 from mdps.errors import ModelError
 from proofs_check.files import plain, read_json, to_json, write_whole
 from proofs_check.report import words
+from proofs_check.report.diagram import diagram
 from proofs_check.report.instances import instance_table
+from proofs_check.report.landscape import landscape
 from proofs_check.report.mutants import mutation_table
 from proofs_check.verdict import ClaimVerdict, FormVerdict, Run, as_dict, form_verdict
 
 MUTANTS = "mutants.json"
+SHORT = 8
+"""Claims below which an index needs no filters."""
 _HERE = pathlib.Path(__file__).parent
 
 
@@ -60,7 +64,15 @@ def write_report(run: Run, folder: str | os.PathLike[str], mutations: Sequence[A
     families: dict[str, list[ClaimVerdict]] = {}
     for verdict in ordered:
         families.setdefault(verdict.family, []).append(verdict)
-    index = environment.get_template("index.html").render(run=run, families=families, pages=pages, unexpected=list(_unexpected(run)), mutants=table)
+    index = environment.get_template("index.html").render(
+        run=run,
+        families=families,
+        pages=pages,
+        unexpected=list(_unexpected(run)),
+        mutants=table,
+        landscape=landscape(families, pages),
+        filters=_filters(run, families),
+    )
     return write_whole(target / "index.html", index)
 
 
@@ -102,6 +114,18 @@ def _claim_verdict(data: dict[str, Any]) -> ClaimVerdict:
     return ClaimVerdict(**{key: value for key, value in data.items() if key in names}, **lists)
 
 
+def _filters(run: Run, families: dict[str, list[ClaimVerdict]]) -> dict[str, dict[str, str]]:
+    """What the index can be narrowed to: for each choice the values with their names; none where the list is short."""
+    if len(run.verdicts) < SHORT:
+        return {}
+    sources = {claim.source["key"]: claim.source.get("text") or claim.source["key"] for claim in run.verdicts if claim.source.get("key")}
+    return {
+        "verdict": {name: name for name in words.counts(run)},
+        "family": {family: family for family in families},
+        "source": dict(sorted(sources.items(), key=lambda item: item[1].lower())),
+    }
+
+
 def _named_forms(run: Run) -> Iterator[tuple[str, FormVerdict]]:
     """A file name (no ending) for every form and control, unique within the run: the claim's id where it has a single form."""
     taken: set[str] = set()
@@ -137,6 +161,7 @@ def _form_page(run: Run, form: FormVerdict, folder: pathlib.Path) -> dict[str, A
         "evidence": words.evidence_line(form),
         "worst": instance_table(plain(form.worst)),
         "counterexample": instance_table(plain((form.counterexample or {}).get("instance"))),
+        "graph": diagram(plain((form.counterexample or {}).get("instance") or form.worst)),
         "file": f"{name}.json" if form.counterexample else None,
         "worst_file": f"{name}.worst.json" if form.worst else None,
         "replay": f"pgtheory replay {folder / f'{name}.json'}" if form.counterexample else None,

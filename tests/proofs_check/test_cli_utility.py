@@ -84,6 +84,11 @@ def test_run_compares_methods_against_the_certified_optimum(call, tmp_path):
         assert held["policy"].shape == (3, 2)
 
 
+def test_rows_of_the_table_by_name(call):
+    data = json.loads(call("solve", "U10", "--utility", "case", "--json").stdout)
+    assert data["value"] == pytest.approx(math.log(1 / 6), abs=1e-9) and np.allclose(data["policy"], [[1 / 6, 0, 5 / 6]], atol=1e-6)
+
+
 def test_a_large_model_is_left_to_frank_wolfe(call, monkeypatch):
     from proofs_check.cli import utility
 
@@ -97,6 +102,8 @@ def test_a_large_model_is_left_to_frank_wolfe(call, monkeypatch):
     [
         (("solve", "line", "--utility", "entropi"), "Did you mean entropy"),
         (("solve", "line", "--utility", "imitation"), "needs a file"),
+        (("solve", "line", "--utility", "case"), "a row of the table of utilities: U1, U2a"),
+        (("solve", "U4", "--utility", "case", "--discount", "1/2"), "has its own discount"),
         (("solve", "line", "--utility", "imitation:no.npz"), "could not be read"),
         (("solve", "line", "--utility", "imitation:no.txt"), "the ending must be"),
         (("solve", "line", "--utility", "quadratic:-1"), "not concave: along"),

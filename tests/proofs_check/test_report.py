@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import html.parser
+import itertools
 import json
 import math
 import re
@@ -16,6 +17,7 @@ from mdps.errors import ModelError
 from proofs_check import plots
 from proofs_check.files import plain, write_whole
 from proofs_check.report import counterexample_files, read_run, reproduce, summary, write_data, write_report
+from proofs_check.report.diagram import diagram
 from proofs_check.report.instances import instance_table
 from proofs_check.report.words import direction, figure
 from proofs_check.verdict import as_dict
@@ -277,3 +279,65 @@ def test_files_appear_whole_or_not_at_all(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
     with pytest.raises(ModelError, match="cannot write"):
         write_whole(path / "below.txt", "x")
+
+
+def _model(rows, rewards):
+    return {"transitions": rows, "rewards": rewards, "discount": "1/2"}
+
+
+def test_a_small_model_is_drawn_with_its_numbers():
+    drawn = diagram(_model([[["1/3", "2/3"], ["1", "0"]], [["0", "1"], ["0", "1"]]], [["1/7", "0"], ["-2", "0.123456789"]]))
+    Page(drawn)
+    shown = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
+    assert {"0", "1", "1/3", "2/3", "a: 1/7", "b: 0", "a: -2", "b: 0.123"} == set(shown)
+    assert drawn.count("<polygon") == 5  # an arrow for each move that can happen
+    centres = {tuple(map(float, found)) for found in re.findall(r'class="act" cx="([-\d.]+)" cy="([-\d.]+)"', drawn)}
+    assert len(centres) == 4
+    assert all(math.dist(a, b) > 20 for a in centres for b in centres if a != b)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        None,
+        {},
+        _model([[["1"], ["1"]]], [["0", "1"]]),
+        _model([[["1/2", "1/2"]] * 3, [["1/2", "1/2"]] * 3], [["0"] * 3] * 2),
+        _model([[[str(int(s == t)) for t in range(5)]] for s in range(5)], [["0"]] * 5),
+    ],
+    ids=["nothing", "no model", "one state", "too many chances", "five states"],
+)
+def test_what_cannot_be_read_is_not_drawn(model):
+    assert diagram(model) is None
+
+
+def _many(count=12):
+    verdicts = [
+        claim(f"claim-{k}", "certified", family=f"family {k % 3}", forms=[form(f"claim-{k}", "certified", tightness=10.0 ** -(k % 7), instances=9)])
+        for k in range(count)
+    ]
+    return dataclasses.replace(sample_run(), verdicts=verdicts)
+
+
+def test_a_long_index_can_be_narrowed_without_scripts(tmp_path):
+    text = write_report(_many(), tmp_path).read_text()
+    page = Page(text)
+    assert "script" not in page.tags
+    assert {"by-verdict", "by-family", "by-source"} <= set(page.ids)
+    for value in ("certified", "family 0", "family 1", "family 2"):
+        assert f'<option value="{value}">' in text
+        assert f'option[value="{value}"]:checked' in text
+    assert text.count('<tr data-verdict="certified" data-family="family 1"') == 4
+
+
+def test_the_whole_catalogue_is_one_picture(tmp_path):
+    run = _many()
+    text = write_report(run, tmp_path).read_text()
+    drawn = re.search(r'<svg class="landscape".*?</svg>', text, re.DOTALL)[0]
+    places = dict(re.findall(r'href="(claim-\d+)\.html"><circle class="certified" cx="([\d.]+)"', drawn))
+    assert len(places) == len(run.verdicts)
+    x = [float(places[f"claim-{k}"]) for k in range(7)]
+    assert all(b < a for a, b in itertools.pairwise(x))  # smaller tightness further left
+    steps = [a - b for a, b in itertools.pairwise(x[1:])]
+    assert max(steps) - min(steps) < 0.2  # on a logarithmic axis
+    assert "landscape" not in write_report(dataclasses.replace(run, verdicts=run.verdicts[:4]), tmp_path / "few").read_text().split("</style>")[1]

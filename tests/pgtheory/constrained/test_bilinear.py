@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction as F
 
 import numpy as np
@@ -40,7 +41,7 @@ def test_the_squared_distance_changes_by_one_factor_on_a_singular_plane(kind, et
     xs, ys = run_bilinear(kind, matrix, 2 * u, -3 * v, step, 10)
     distance = norms(xs, ys)
     factor = squared_growth(kind, step * sigma)
-    assert all(after == factor * before for before, after in zip(distance[:-1], distance[1:], strict=True))
+    assert all(after == factor * before for before, after in itertools.pairwise(distance))
     if kind == "simultaneous":
         assert distance[-1] == (1 + step * step / 4) ** 10 * 13
         assert distance[-1] > distance[0]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import mdps
 import pgtheory
 from mdps import ConstrainedMDP, ModelError, zoo
-from pgtheory.constrained import crpo, dual_descent, primal_dual
+from pgtheory.constrained import crpo, dual_descent, penalty, primal_dual
 from pgtheory.constrained.evaluation import best_response, evaluate, lagrangian, problem_of, project_rows, uniform_policy
 from pgtheory.constrained.methods import METHODS, method_named
 from pgtheory.constrained.program import evaluate_constrained
@@ -82,6 +82,58 @@ def test_rows_are_projected_on_the_actions_that_exist():
     assert (policy.sum(axis=1) == 1).all()
 
 
+# Steps: the library's unconstrained methods on the MDP of the Lagrangian are the second source
+
+
+def _policies_after(name, model, policy, prices, **settings_):
+    """(policy, multipliers) after one step of a method from a policy and multipliers."""
+    run = run_constrained(model, METHODS[name](**settings_), 1, policy, prices, record="all")
+    return run.policies[1], run.multipliers[1]
+
+
+@pytest.mark.parametrize("discount", [0.0, 0.8])
+@pytest.mark.parametrize("seed", range(3))
+def test_one_step_of_each_method_is_the_step_of_its_unconstrained_twin_on_the_lagrangian(seed, discount):
+    model = random_problem(seed, discount=discount, count=2, tighter=0.5)
+    rng = np.random.default_rng(seed)
+    policy, prices = rng.dirichlet(np.ones(3), 3), rng.random(2)
+    logits, charged = np.log(policy), model.lagrangian(prices)
+    excess = figures(model, policy)[1]
+    noise = 64 * linear_solve(3, discount, 4.0) / (1 - discount)
+    up = np.maximum(prices + 0.3 * excess, 0)
+
+    def close(found, expected, multipliers=None):
+        assert np.abs(found[0] - expected).max() <= noise
+        if multipliers is not None:
+            assert np.abs(found[1] - multipliers).max() <= noise
+
+    def npg(target, eta):
+        return pgtheory.policies.softmax.policy_of(pgtheory.NaturalPG(eta).step(logits, target))
+
+    close(_policies_after("npg-primal-dual", model, policy, prices, step_size=0.7, dual_step=0.3, cap=9.0), npg(charged, 0.7), up)
+    close(_policies_after("npg-primal-dual", model, policy, prices, step_size=0.7, dual_step=0.3, cap=0.01), npg(charged, 0.7), np.minimum(up, 0.01))
+    for name in ("descent-ascent", "reload"):
+        close(_policies_after(name, model, policy, prices, step_size=0.7, dual_step=0.3), npg(charged, 0.7 * (1 - discount)), up)
+    projected = pgtheory.ProjectedPG(0.2).step(policy, charged)
+    close(_policies_after("descent-ascent", model, policy, prices, step_size=0.2, dual_step=0.3, geometry="euclidean"), projected, up)
+    tau = 0.3
+    soft = pgtheory.policies.softmax.policy_of(pgtheory.EntropyNPG(0.5 * (1 - discount), tau).step(logits, charged))
+    damped = np.maximum(prices + 0.5 * (excess - tau * prices), 0)
+    close(_policies_after("regularised-primal-dual", model, policy, prices, step_size=0.5, temperature=tau), soft, damped)
+    broken = (excess > 0).astype(float)
+    assert broken.any()
+    close(
+        _policies_after("penalty", model, policy, prices, penalty=2.5, step_size=0.4),
+        npg(model.lagrangian(2.5 * broken), 0.4 * (1 - discount)),
+        prices,
+    )
+    spans = np.array([np.ptp(t) for t in (model.mdp.rewards, *model.cost_tables)])
+    worst = int((excess / spans[1:]).argmax())
+    out = model.mdp.replace(rewards=-model.cost_tables[worst])
+    close(_policies_after("crpo", model, policy, prices, step_size=0.6, tolerance=1e-6), npg(out, 0.6 * (1 - discount) / spans[1 + worst]))
+    close(_policies_after("crpo", model, policy, prices, step_size=0.6, tolerance=99), npg(model.mdp, 0.6 * (1 - discount) / spans[0]))
+
+
 # Theorems about the average
 
 
@@ -102,7 +154,7 @@ def test_the_average_policy_is_as_close_to_the_exact_optimum_as_the_theorem_says
 
 
 @pytest.mark.parametrize("method", ["npg-primal-dual", "crpo", "dual-descent", "penalty"])
-@pytest.mark.parametrize("name", ["C3", "C7"])
+@pytest.mark.parametrize("name", [pytest.param("C3", marks=pytest.mark.slow), "C7"])
 def test_averages_converge(name, method):
     """Sixteen times the steps: the promise falls to a quarter (up to the terms in 1/T of the primal-dual one), and the run is within it."""
     case = CASES[name]
@@ -141,6 +193,24 @@ def test_our_constants_of_primal_dual_npg_are_below_the_published_ones(discount,
         cap = 2 * horizon / slater
         ours = primal_dual.average_violation_bound(*facts, cap, [cap / 2])[0]
         assert ours <= primal_dual.published_violation_bound(iterations, discount, slater)
+
+
+def test_constants_worked_out_by_hand():
+    """Primal-dual, T = 4, A = 2, eta_1 = 2 log 2, spans 1.  Discount 0, D = 1, eta_2 = 1/2: (1/2 + 1 + 3/2) / 4 + 1/4 = 1, and 1/4 more at lambda = 1.
+    Discount 1/2, D = 2, eta_2 = 1/4: 2 (1/4 + 2 + 3/4 * 2 * 2) / 4 + 1/2 = 25/8.
+    Dual descent, T = 8, eta = 1/2, D = 2, lambda_0 = 1, lambda* = 3: 1/8 + 1, and (2 + sqrt(4 + 1/4 * 8 * 4)) / 4.
+    Penalty, A = e^2, T = 4, discount 1/2, R = 1, C = 3 on a span of 1: W = 4, best eta = 1/2 * 2 / 4, and 4 * sqrt(2 / 8) * 4 there."""
+    two = 2 * np.log(2)
+    assert primal_dual.average_gap_bound(4, 2, 0.0, [1, 1], [1], two, 0.5) == pytest.approx(1, rel=8 * EPS)
+    assert primal_dual.regret_bound(4, 2, 0.0, [1, 1], [1], two, 0.5, [1]) == pytest.approx(5 / 4, rel=8 * EPS)
+    assert primal_dual.average_gap_bound(4, 2, 0.5, [1, 1], [2], two, 0.25) == pytest.approx(25 / 8, rel=8 * EPS)
+    assert primal_dual.average_violation_bound(4, 2, 0.0, [1, 1], [1], two, 0.5, 1, [0.5]) == pytest.approx([5 / 2], rel=8 * EPS)
+    assert dual_descent.average_gap_bound(8, [2], 0.5, [1]) == pytest.approx(9 / 8, rel=8 * EPS)
+    assert dual_descent.average_violation_bound(8, [2], 0.5, [1], [3]) == pytest.approx([(2 + np.sqrt(12)) / 4], rel=8 * EPS)
+    best = penalty.best_step_size(4, np.e**2, 0.5, [1, 1], [3])
+    assert best == pytest.approx(1 / 4, rel=8 * EPS)
+    assert penalty.average_shortfall_bound(4, np.e**2, 0.5, [1, 1], [3], best) == pytest.approx(8, rel=8 * EPS)
+    assert penalty.violation_bound(1.0, [3, 1], [1, 1]).tolist() == [0.5, np.inf]
 
 
 def test_the_multipliers_of_primal_dual_npg_stay_below_their_cap_and_one_too_low_breaks_the_threshold():

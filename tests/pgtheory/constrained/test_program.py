@@ -205,6 +205,46 @@ def test_a_certificate_is_refused_when_anything_in_it_changes(problem, data):
             check_constrained(problem, dataclasses.replace(good, values=good.values + change))
 
 
+def test_each_line_of_the_certificate_is_checked_by_itself():
+    """Changes that leave everything else as it was: the queue starts in state 2, and both of its actions pay the same in every state."""
+    problem = CASES["C9a"].problem
+    good = solve_constrained_exactly(problem).certificate
+    small = fmpq(1, 1000)
+
+    def changed(**fields):
+        return dataclasses.replace(good, **{name: getattr(good, name) + np.array(move, dtype=object) for name, move in fields.items()})
+
+    zero = small * 0
+    with pytest.raises(CertificateError, match="V is too small in state 0: action 0 gives"):
+        check_constrained(problem, changed(values=[-small, zero, zero]))
+    with pytest.raises(CertificateError, match="flow into and out of state 1 differs"):
+        check_constrained(problem, changed(occupancy=[zero] * 4 + [small, -small]))
+    slack = CASES["C8b"].problem
+    enough = solve_constrained_exactly(slack).certificate  # multiplier 0: only the threshold itself can object
+    with pytest.raises(CertificateError, match=r"the occupancy exceeds the threshold of .cost. by 0\.167"):
+        check_constrained(slack.replace(thresholds=["1/2"]), enough)
+    with pytest.raises(CertificateError, match="multiplier 0 is negative: -1"):
+        check_constrained(slack, dataclasses.replace(enough, multipliers=enough.multipliers - 1))
+    with pytest.raises(CertificateError, match="the occupancy of pair 1 is negative"):
+        check_constrained(problem, changed(occupancy=[zero, -small, zero, zero, zero, zero]))
+    with pytest.raises(CertificateError, match=r"is worth 0\.001 less than the bound"):
+        check_constrained(problem, changed(values=[small] * 3))
+    with pytest.raises(CertificateError, match="5 values, or some that are no fractions"):
+        check_constrained(problem, dataclasses.replace(good, values=[*good.values, zero, zero]))
+
+    short = problem.replace(thresholds=["-1"])
+    with pytest.raises(InfeasibleError) as refused:
+        solve_constrained_exactly(short)
+    proof = refused.value.infeasibility.certificate
+    assert check_farkas(short, proof) == 1
+    with pytest.raises(CertificateError, match="V is too large in state 0"):
+        check_farkas(short, dataclasses.replace(proof, values=proof.values + np.array([zero + 5, zero, zero], dtype=object)))
+    with pytest.raises(CertificateError, match="does not exceed the combined threshold"):
+        check_farkas(problem, proof)
+    with pytest.raises(CertificateError, match="multiplier 0 is negative"):
+        check_farkas(short, dataclasses.replace(proof, multipliers=-proof.multipliers))
+
+
 def test_more_states_and_constraints_and_at_most_one_extra_action_for_each():
     for seed, states, actions, count in ((1, 6, 3, 1), (2, 8, 3, 2), (3, 10, 4, 3), (4, 12, 2, 4)):
         problem = random_problem(seed, states, actions, count)

@@ -150,6 +150,17 @@ def test_the_potential_obeys_its_recursion_along_runs(seed, temperature, part, c
         state = method.step(state, evaluate(problem, method.policy(state)), problem)
 
 
+def test_the_constant_of_the_recursion_is_attained():
+    """C1 at b = 1/2 - tau has the saddle ((1/2, 1/2), 1).  From there with lambda off by d: KL becomes log cosh(eta d / 2) = eta^2 d^2 / 8, which is the
+    whole of eta^2 C^2; tau = 1/1000 leaves eta tau d^2 / 2 = 0.4% of it unused."""
+    model, tau, eta = one_price("499/1000").float, 1e-3, 1.0
+    step = RegularisedPrimalDual(eta, tau).recursion(
+        State(np.log([[0.5, 0.5]]), np.array([1.1])), regularised.regularised_saddle(model, tau), problem_of(model)
+    )
+    rise = step.after - (1 - eta * tau) * step.before
+    assert 0.99 < rise / (eta**2 * step.constant) <= 1 + 1e-9
+
+
 def test_the_contraction_cannot_be_twice_as_strong():
     """C1 at b = tau = 1/4, eta = 1/100, from ((99/100, 1/100), 1): the recursion with 1 - 2 eta tau fails."""
     model, tau, eta = one_price("1/4").float, 0.25, 0.01

@@ -57,6 +57,8 @@ def test_without_luck_the_target_is_kept(chance):
 def test_one_coordinate_may_be_left_open():
     found = condition_on_returns(two_arms("1/2"), EVEN, 2, cost=0)
     assert found.first[0].tolist() == [fmpq(2, 3), fmpq(1, 3)]  # safe never costs, risky half of the time
+    uneven = condition_on_returns(two_arms("1/2"), rational_array([["3/4", "1/4"]] * 3), 2, cost=0)
+    assert uneven.first[0].tolist() == [fmpq(6, 7), fmpq(1, 7)]  # 3/4 against 1/4 * 1/2
     assert found.target == (None, 0) and found.kept == 1 - found.cost == fmpq(5, 6)
 
 
