@@ -101,7 +101,20 @@ _HOME = {
     "state_values": "pgtheory.exact",
     "total_reward": "pgtheory.exact",
 }
-_MODULES = ("arithmetic", "constrained", "control", "exact", "multi_objective", "policies", "policy_gradient", "robust", "stateful", "utility")
+_MODULES = (
+    "arithmetic",
+    "constrained",
+    "control",
+    "exact",
+    "multi_objective",
+    "performative",
+    "policies",
+    "policy_gradient",
+    "robust",
+    "stateful",
+    "submodular",
+    "utility",
+)
 __all__ = [*_HOME, *_MODULES]
 
 

@@ -260,7 +260,7 @@ without_replacement = Claim(
             because="an item is drawn less often than twice its share if its share is large, so that a constant reward already moves the logits",
         ),
     ],
-    instances=(HALVES,),
+    instances=(HALVES, "arms([1, 1/2, 0])", "arms([0, 1, 1])"),
     kind="equal",
     departs="Three items, two drawn",
 )

@@ -1,4 +1,5 @@
-"""The command line `pgtheory`.  This file holds commands and options and loads nothing but typer; each command's work is a module of its own.
+"""The command line `pgtheory`.  This file holds the commands and loads nothing but typer; each command's work is a module of its own, as are the
+options that several share.
 
 Results go to stdout, progress and messages to stderr.  Exit status: 0 as expected; 1 a claim was refuted that should hold, or a negative
 control was not; 2 bad usage or input, with one line that says what to do; 130 interrupted.
@@ -7,7 +8,6 @@ control was not; 2 bad usage or input, with one line that says what to do; 130 i
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ import typer
 import typer.core
 
 from mdps.errors import ModelError
+from proofs_check.cli.options import Bench, Budget, Direction, Discount, Json, Model, Rectangular, RiskOf, SolveMethod, known_ids
 
 _UsageError: Any = typer.BadParameter.__mro__[1]
 INTERRUPTED = 130
@@ -73,68 +74,6 @@ def main() -> None:
     app()
 
 
-class Budget(StrEnum):
-    """How long a search may take."""
-
-    quick = "quick"
-    standard = "standard"
-    deep = "deep"
-
-
-class Bench(StrEnum):
-    """What can be measured."""
-
-    policy_gradient = "policy-gradient"
-    solvers = "solvers"
-    robust = "robust"
-    sampling = "sampling"
-
-
-class Direction(StrEnum):
-    """Which policy."""
-
-    max = "max"
-    min = "min"
-
-
-class Rectangular(StrEnum):
-    """How nature's budget is shared out."""
-
-    sa = "sa"
-    s = "s"
-
-
-class SolveMethod(StrEnum):
-    """Ways to solve a model."""
-
-    auto = "auto"
-    policy = "policy"
-    value = "value"
-    modified = "modified"
-    gauss_seidel = "gauss-seidel"
-    krylov = "krylov"
-    anderson = "anderson"
-    linear = "linear"
-
-
-class RiskOf(StrEnum):
-    """What a risk measure rates."""
-
-    step = "step"
-    ret = "return"
-
-
-def _known_ids(incomplete: str) -> list[str]:
-    from proofs_check.cli.listing import ids
-
-    return [name for name in ids() if name.startswith(incomplete)]
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A zoo instance such as 'frozen_lake(8)', gym:ID, or a file.")]
-Discount = Annotated[str | None, typer.Option("--discount", metavar="NUMBER", help="Replaces the model's own: 0.99 or 99/100.")]
-
-
 @app.command()
 def verify(
     targets: Annotated[
@@ -142,7 +81,7 @@ def verify(
         typer.Argument(
             metavar="[TARGET]...",
             help="Claim ids, id:form, families, or Python files with claims; all claims if left out.",
-            autocompletion=_known_ids,
+            autocompletion=known_ids,
         ),
     ] = None,
     budget: Annotated[Budget, typer.Option(help="How hard to search.")] = Budget.quick,
@@ -170,7 +109,7 @@ def verify(
 @app.command()
 def mutate(
     targets: Annotated[
-        list[str] | None, typer.Argument(metavar="[CLAIM[:FORM]]...", help="Claims or files with claims.", autocompletion=_known_ids)
+        list[str] | None, typer.Argument(metavar="[CLAIM[:FORM]]...", help="Claims or files with claims.", autocompletion=known_ids)
     ] = None,
     standard: Annotated[
         bool, typer.Option("--all", help="The standard selection: ten theorems, their lemmas, and thirty others of all kinds.")
@@ -198,7 +137,7 @@ def mutate(
 @app.command()
 def tightness(
     targets: Annotated[
-        list[str] | None, typer.Argument(metavar="[CLAIM[:FORM]]...", help="Claims or files with claims.", autocompletion=_known_ids)
+        list[str] | None, typer.Argument(metavar="[CLAIM[:FORM]]...", help="Claims or files with claims.", autocompletion=known_ids)
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every claim of the catalogue.")] = False,
     budget: Annotated[Budget, typer.Option(help="How hard to search.")] = Budget.quick,
@@ -262,7 +201,7 @@ def claims_list(
 
 @claims_app.command("show")
 def claims_show(
-    claim: Annotated[str, typer.Argument(metavar="ID", autocompletion=_known_ids)],
+    claim: Annotated[str, typer.Argument(metavar="ID", autocompletion=known_ids)],
     as_json: Json = False,
 ) -> None:
     """Show a claim with all that belongs to it."""
@@ -273,7 +212,7 @@ def claims_show(
 
 @claims_app.command("tree")
 def claims_tree(
-    claim: Annotated[str, typer.Argument(metavar="ID", autocompletion=_known_ids)],
+    claim: Annotated[str, typer.Argument(metavar="ID", autocompletion=known_ids)],
     store: Annotated[Path | None, typer.Option(metavar="FILE", help="Verdicts from this evidence store; runs/evidence.sqlite if left out.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -1,7 +1,7 @@
 """`pgtheory solve --risk`: the best policy for a risk measure, nature's answer to it, and proved bounds.
 
 --risk-of step      (the default) nested risk: the value of every next state is rated by the measure
---risk-of return    the risk of the whole discounted return: cvar, mean-cvar, worst, mean by augmented state over --horizon steps;
+--risk-of return    the risk of the whole discounted return: cvar, mean-cvar, spectral, worst, mean by augmented state over --horizon steps;
                     entropic and evar by their schedule of levels, without an end
 """
 
@@ -43,7 +43,9 @@ def solve_risk(
         raise ModelError(f"--tol is {tolerance}; it must be above 0")
     measure = parse(risk)
     if horizon is not None and (of == "step" or measure.name in ("entropic", "evar")):
-        raise ModelError("--horizon is for --risk-of return with cvar, mean-cvar, worst or mean; the other problems have no end and need none")
+        raise ModelError(
+            "--horizon is for --risk-of return with cvar, mean-cvar, spectral, worst or mean; the other problems have no end and need none"
+        )
     mdp = load_model(spec, discount=checked_discount(discount))
     if of == "step":
         data = _nested(mdp, measure, exact, tolerance)
@@ -113,10 +115,17 @@ def _static(mdp: Any, measure: Any, horizon: int | None) -> dict[str, Any]:
         for (s, paid), action in sorted(rule.items(), key=lambda item: (item[0][0], item[0][1]))
     ]
     return {
-        "kind": "static", "horizon": horizon, "value": str(best.value), "threshold": None if best.threshold is None else str(best.threshold),
+        "kind": "static", "horizon": horizon, "value": str(best.value), "threshold": _thresholds(best.threshold),
         "lower": str(best.lower), "upper": str(best.upper), "certificate": "exact in rationals; the rest of the rewards is in the bounds",
         "policy": policy, "outcomes": [str(x) for x in law.outcomes], "probabilities": [str(p) for p in law.probabilities], "_solution": best,
     }  # fmt: skip
+
+
+def _thresholds(found: Any) -> str | None:
+    """One number, several with commas, or none."""
+    if found is None:
+        return None
+    return ", ".join(map(str, found)) if isinstance(found, tuple) else str(found)
 
 
 def _entropic(mdp: Any, measure: Any, tolerance: float) -> dict[str, Any]:
@@ -186,7 +195,7 @@ def _envelope(mdp: Any, best: Any, pair: int) -> str:
 def _print_static(mdp: Any, data: dict[str, Any]) -> None:
     best = data["_solution"]
     line(f" {_size(mdp, data)}; {data['risk']} of the return of {plural(data['horizon'], 'step')}")
-    eta = "" if data["threshold"] is None else f"; threshold {_short(data['threshold'], 0)}"
+    eta = "" if data["threshold"] is None else f"; threshold {data['threshold'] if ',' in data['threshold'] else _short(data['threshold'], 0)}"
     line(f" optimum {_short(data['value'], 0)} (exact, over policies that see the reward so far){eta}")
     if data["lower"] != data["upper"]:  # equal where every trajectory has ended in a state that pays nothing more
         low, high = _outwards(float(fraction(data["lower"])), float(fraction(data["upper"])))

@@ -157,7 +157,11 @@ def warm_up() -> None:
     for name in dict.fromkeys(NAMES):
         fields = fields_of(name)
         for geometry in ("kl", "euclidean") if "geometry" in fields else (None,):
-            given = {key: "cvar:0.5" if key == "measure" else "0.1" for key, field in fields.items() if field.default is field.default_factory is dataclasses.MISSING}
+            given = {
+                key: "cvar:0.5" if key == "measure" else "0.1"
+                for key, field in fields.items()
+                if field.default is field.default_factory is dataclasses.MISSING
+            }
             run(model, make_method(name, given | ({"geometry": geometry} if geometry else {})), 4)
         say(f"  {name}")
     for method in ("auto", "value", "policy", "modified"):

@@ -28,7 +28,7 @@ MOST_DEATHS = 3
 CONNECT_SECONDS = 30
 """How long a Dask scheduler may take to answer."""
 _SAME_FILES = False
-"""Whether this worker process read the very files that the process that made it reads: then both have the same digests, which take seconds to make."""
+"""Whether this worker reads the very files that the process that made it reads: then both have the same digests, which take seconds to make."""
 _ONE_AT_A_TIME = threading.Lock()
 """The precision of ball arithmetic is global to a process: a worker with several threads takes one form at a time."""
 

@@ -113,7 +113,8 @@ def test_instances_against_mutants_meet_the_assumptions_of_their_form(key):
 
 REFUTED_BY_HAND = {
     "softmax-smoothness-sharp:derived": "exponent of 1/(1-gamma): 2 -> 1",
-    "softmax-reverse-lojasiewicz:mdp": "factor gap_mu dropped",
+    "softmax-reverse-lojasiewicz:mdp": "factor policy_mismatch dropped",
+    "softmax-mdp-one-over-t:derived": "assumption dropped: rewards in [0, 1]",
     "softmax-sufficient-increase:at least": "exponent of 1/(1-gamma): 2 -> 1",
     "softmax-sufficient-increase:at most": "exponent of 1/(1-gamma): 2 -> 1",
     "softmax-one-over-t-lower-bound:bandit": "assumption dropped: bandit",

@@ -93,7 +93,7 @@ def test_a_job_that_kills_every_worker_is_named(monkeypatch):
         list(schedule.in_processes(jobs_of(["performance-difference"]), 2))
 
 
-def _die():
+def _die(files):
     os._exit(9)
 
 

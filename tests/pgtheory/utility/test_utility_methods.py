@@ -188,6 +188,16 @@ def test_weighted_counts_of_old_policies_are_unbiased_by_enumeration() -> None:
     assert np.abs(plain - right).max() > 1e-3  # the control: without the weight it is the new policy's occupancy
 
 
+@pytest.mark.statistical
+def test_momentum_averages_over_steps() -> None:
+    """Nearly no motion, fixed seed: the error with momentum 1/5 has the variance 1/9 of that of fresh batches, so a third of its size; 0.7 leaves room.
+
+    Without the correction m would tend to five times the gradient."""
+    mdp, utility = _model(discount=0.5), _utility("outside", 1)
+    sizes = [sampled_ascent(mdp, utility, 30, step_size=1e-4, momentum=eta, batch=8, horizon=8, seed=2).errors[-20:].mean() for eta in (0.2, 1.0)]
+    assert sizes[0] < 0.7 * sizes[1]
+
+
 def test_the_same_seed_gives_the_same_run() -> None:
     mdp, utility = _model(), _utility("squared", 1)
     runs = [sampled_ascent(mdp, utility, 5, seed=seed, horizon=8, batch=5).values for seed in (3, 3, 4)]

@@ -1,0 +1,23 @@
+"""What nature does to a transition, what a radius costs, and the law of a return whose risk was optimised."""
+
+from matplotlib.figure import Figure
+
+import mdps
+from mdps.ambiguity import L1
+from mdps.robust import RobustMDP
+from pgtheory.risk.pictures import plot_profile
+from pgtheory.risk.static_cvar import solve_static
+from pgtheory.robust import solve_robust
+from proofs_check.robust_plots import plot_price, plot_worst_kernel, price_of_robustness
+
+
+def draw() -> Figure:
+    figure = Figure(figsize=(13, 4.4), constrained_layout=True)
+    kernel, price, profile = figure.subplots(1, 3)
+    swim = mdps.zoo.river_swim()
+    plot_worst_kernel(solve_robust(RobustMDP(swim, L1(0.3)), on_limit="return"), 2, ax=kernel)
+    plot_price(price_of_robustness(swim, L1, [k / 20 for k in range(13)]), price)
+    luck = mdps.zoo.gamble_on_luck()
+    laws = {"cvar:1/2 optimal": solve_static(luck, "cvar:1/2", 4).law, "mean optimal": solve_static(luck, "mean", 4).law}
+    plot_profile(laws, ["mean", "cvar:1/2"], profile)
+    return figure

@@ -1,0 +1,34 @@
+"""Reference values for other libraries: small models with their exact figures as JSON, every number a fraction.
+
+    from proofs_check import reference
+
+    case = reference.load("chain(3)")
+    case.floats("transitions")                       (S, A, S') float64
+    case.floats("uniform", "softmax_gradient")       (S, A)
+    case.exact("optimal", "values")                  (S,) of fractions.Fraction
+    case.mdp()                                       the model as mdps.MDP
+
+`names()` lists the models; the files lie in `proofs_check/reference/data` and are plain JSON, for programs in any language.
+`compute(model)` gives the same figures for another model, as `pgtheory reference MODEL --json` prints them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    **dict.fromkeys(("Reference", "load", "names", "path"), "proofs_check.reference.files"),
+    **dict.fromkeys(("compute",), "proofs_check.reference.figures"),
+}
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'proofs_check.reference' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
