@@ -69,6 +69,21 @@ claims_app = typer.Typer(cls=_Commands, rich_markup_mode=None, help="List the cl
 app.add_typer(claims_app, name="claims", invoke_without_command=True)
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"pgtheory {version('pgtheory')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version and end.")] = False,
+) -> None:
+    pass
+
+
 def main() -> None:
     """The entry point of the console script."""
     app()

@@ -27,7 +27,7 @@ MODELS = (
     "domino(4)",
     "fading_caution",
     "forest_management",
-    "frozen_lake(2)",
+    "frozen_lake(4)",
     "gamble_on_luck",
     "gravity_well(5)",
     "gridworld(2, 3, slip=1/5)",

@@ -235,6 +235,18 @@ def test_softmax_smoothness_is_not_exceeded(seed: int, name: str, discount: floa
     assert change <= softmax_smoothness(mdp, utility) * np.linalg.norm(x - y) * (1 + 1e-9) + 1e-12
 
 
+def test_softmax_smoothness_needs_the_horizon() -> None:
+    """Stay for reward 1 or leave for ever: d . r = 1 / (1 + u) with u = (gamma / (1 - gamma)) (leave share), a logistic curve in the logits whose second
+    derivative reaches 2 * 0.096: above 1 / 8, which a constant without 1 / (1 - gamma) would be at gamma = 3/4 and beyond."""
+    chain = MDP([[[1, 0], [0, 1]], [[0, 1], [0, 1]]], np.zeros((2, 2)), 0.99, [1, 0])
+    utility = Linear(np.array([[1.0, 1.0], [0.0, 0.0]]))
+    ratios = []
+    for x in np.linspace(0, 12, 121):
+        ends = [utility_gradient(chain, utility, arithmetic.softmax(np.array([[x + h, 0], [0, 0]])), "softmax") for h in (0.0, 1e-4)]
+        ratios.append(np.linalg.norm(ends[1] - ends[0]) / 1e-4)
+    assert 1 / 8 < max(ratios) <= softmax_smoothness(chain, utility)
+
+
 def test_a_function_that_is_not_concave_is_refused_with_the_place() -> None:
     mdp = _model()
     r = REWARDS[0].ravel()
