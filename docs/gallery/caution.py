@@ -12,12 +12,12 @@ from proofs_check.robust_plots import plot_price, plot_worst_kernel, price_of_ro
 
 
 def draw() -> Figure:
-    figure = Figure(figsize=(13, 4.4), constrained_layout=True)
+    figure = Figure(figsize=(15, 4.4), constrained_layout=True)
     kernel, price, profile = figure.subplots(1, 3)
-    swim = mdps.zoo.river_swim()
-    plot_worst_kernel(solve_robust(RobustMDP(swim, L1(0.3)), on_limit="return"), 2, ax=kernel)
-    plot_price(price_of_robustness(swim, L1, [k / 20 for k in range(13)]), price)
+    garnet = mdps.random.garnet(6, 3, 2, seed=0, discount=0.9)
+    plot_worst_kernel(solve_robust(RobustMDP(garnet, L1(0.4)), on_limit="return"), 2, ax=kernel)
+    plot_price(price_of_robustness(garnet, L1, [k / 20 for k in range(17)]), price)
     luck = mdps.zoo.gamble_on_luck()
-    laws = {"cvar:1/2 optimal": solve_static(luck, "cvar:1/2", 4).law, "mean optimal": solve_static(luck, "mean", 4).law}
+    laws = {"averse": solve_static(luck, "cvar:1/2", 4).law, "neutral": solve_static(luck, "mean", 4).law}
     plot_profile(laws, ["mean", "cvar:1/2"], profile)
     return figure

@@ -29,8 +29,8 @@ from mdps.errors import ModelError
 from mdps.model import MDP
 from mdps.rational import fraction
 from pgtheory.arithmetic import kind, mix, policy_values_and_visits, project_simplex, softmax
-from pgtheory.policy_gradient.method import Setting, check_rectangular, resolved, whole_number
 from pgtheory.policies.softmax import params_of
+from pgtheory.policy_gradient.method import Setting, check_rectangular, resolved, whole_number
 from pgtheory.risk.ecrm import Augmented, augmented
 from pgtheory.risk.gradient import Trajectories, risk_gradient, trajectories
 from pgtheory.risk.measures import CVaR, Entropic, Mean, MeanCVaR, Measure, parse

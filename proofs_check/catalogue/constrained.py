@@ -1,6 +1,8 @@
 """Constrained MDPs: the program over visits, its dual, exact penalties, what conditioning on a return does to a budget.
 Derivation: docs/theory/constrained.md"""
 
+from typing import Any
+
 from sympy import Rational
 
 from proofs_check import quantities as q
@@ -38,7 +40,7 @@ HALF_PRICE = _arms("the same bandit, half the price", [1, 0], [0, 1], "7/10", [0
 NO_ROOM = _arms("the same bandit without a budget", [1, 0], [0, 1], 1, [0, 1], price_factor=1)
 MIDDLE_ARM = _arms("a middle arm that mixing beats", [1, "2/5", 0], [0, "1/2", 1], "1/2", [0, 0, 1], price_factor=1)
 DEAR = _arms("an arm that pays 1 for a hundredth of the constraint's range", [1, 0], [0, "1/100"], "1/2", [0, 1], price_factor=1)
-TWO_CONTEXTS = {"transitions": [[[1, 0]] * 2, [[0, 1]] * 2], "rewards": [[1, 0], ["1/2", 0]], "discount": 0}
+TWO_CONTEXTS: dict[str, Any] = {"transitions": [[[1, 0]] * 2, [[0, 1]] * 2], "rewards": [[1, 0], ["1/2", 0]], "discount": 0}
 KINK = by_hand(
     "two contexts, budget at the kink of the front",
     **TWO_CONTEXTS,

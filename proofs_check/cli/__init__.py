@@ -186,6 +186,23 @@ def grade(
     return grading.grade_file(exercise, submission, seconds, memory, as_json)
 
 
+@app.command()
+def reference(
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="A zoo instance, gym:ID, or a file; alone: what has a file here.")] = None,
+    as_json: Json = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the figures.")] = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", hidden=True, help="Write the committed files again.")] = False,
+) -> None:
+    """Exact figures of a model as fractions, for the tests of other programs."""
+    from proofs_check.cli.reference import list_models, rebuild_files, show_model
+
+    if rebuild:
+        raise typer.Exit(rebuild_files())
+    if model is None and out is not None:
+        raise ModelError("--out writes the figures of one model: name it, such as `pgtheory reference 'chain(3)' --out chain.json`")
+    raise typer.Exit(list_models(as_json) if model is None else show_model(model, as_json, out))
+
+
 @claims_app.callback(invoke_without_command=True)
 def claims(
     context: typer.Context,

@@ -213,8 +213,8 @@ EXERCISES = (
         "Refute a theorem",
         OWN,
         "Somebody claims: natural policy gradient from the uniform policy, rewards in [0, 1], has V*(start) - V_T(start) <= log(A) / (step_size * T) "
-        "for every step size.\nWrite counterexample(): a tuple (transitions, rewards, discount, start, step_size, T) with at most 6 states and actions "
-        "and T <= 1000 for which this is false.",
+        "for every step size.\nWrite counterexample(): a tuple (transitions, rewards, discount, start, step_size, T), with at most 6 states "
+        "and actions and T <= 1000, for which this is false.",
         "import numpy as np\n\n\ndef counterexample():\n    return np.ones((1, 2, 1)), np.array([[0.0, 1.0]]), 0.0, np.ones(1), 1.0, 1\n",
         (Check("the inequality fails", 6, "counterexample", st.just(Case((), (), _refutation)), examples=1),),
     ),

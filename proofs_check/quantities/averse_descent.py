@@ -11,7 +11,16 @@ import numpy as np
 
 from pgtheory import arithmetic
 from proofs_check.quantities.registry import define, given, per_record
-from proofs_check.quantities.risk_control import Risk, averse_action_values, averse_optimum, averse_values, conditional_value, entropic, own, own_values
+from proofs_check.quantities.risk_control import (
+    Risk,
+    averse_action_values,
+    averse_optimum,
+    averse_values,
+    conditional_value,
+    entropic,
+    own,
+    own_values,
+)
 
 if TYPE_CHECKING:
     from proofs_check.context import Context

@@ -133,7 +133,9 @@ def _along(c: Context, factor: Array, paid: Array) -> Array:
 
 
 def _normal_recursion(c: Context, fade: Array) -> Array:
-    """V_t(b) = m_t - b v_t / 2 + gamma V_{t+1}(fade b), backwards from the last place, where V(b) = A + B b with A = m + gamma A, B = gamma fade B - v/2."""
+    """V_t(b) = m_t - b v_t / 2 + gamma V_{t+1}(fade b), backwards from the last place.
+
+    There V(b) = A + B b with A = m + gamma A and B = gamma fade B - v / 2."""
     means, halves, gamma = c.extra("means"), c.extra("variances") / 2, c.discount
     level, sure, slope = given(c, "aversion"), means[:, 2] / (1 - gamma), -halves[:, 2] / (1 - gamma * fade)
     for place in (1, 0):

@@ -76,9 +76,7 @@ class Reference:
         exists = np.array(self.data["exists"])
         first = np.concatenate(([0], np.cumsum(exists.sum(axis=1))))
         arrays = {key: self.exact(key) for key in ("transitions", "rewards", "discount", "start")}
-        return MDP.from_choices(
-            first, arrays["transitions"][exists], arrays["rewards"][exists], arrays["discount"], arrays["start"], name=self.name
-        )
+        return MDP.from_choices(first, arrays["transitions"][exists], arrays["rewards"][exists], arrays["discount"], arrays["start"], name=self.name)
 
     def _at(self, keys: tuple[str, ...]) -> Any:
         value: Any = self.data

@@ -76,6 +76,29 @@ def test_the_optimum_is_the_best_of_all_bases_from_any_side(data):
         assert fraction(sum((changed.objective[j] * x[0] for j, x in zip(found.basis, found.point, strict=True)), fmpq(0))) == expected
 
 
+@st.composite
+def diets(draw):
+    """max -c x, A x - surplus = b with c >= 0: the surpluses are a basis in which nothing gains, and which is not feasible."""
+    rows, columns = draw(st.integers(1, 3)), draw(st.integers(2, 4))
+    matrix = [[*(-draw(st.integers(-1, 3)) for _ in range(columns)), *(int(i == k) for k in range(rows))] for i in range(rows)]
+    return matrix, [-draw(st.integers(-1, 5)) for _ in range(rows)], [*(-draw(st.integers(0, 5)) for _ in range(columns)), *[0] * rows]
+
+
+@settings(max_examples=25)
+@given(diets())
+def test_the_dual_method_ends_at_the_best_of_all_bases_or_at_a_proof_that_there_is_none(data):
+    matrix, right, objective = data
+    made = program(matrix, right, objective)
+    found = repair(made, list(range(len(objective) - len(right), len(objective))))
+    expected = best_of_all_bases(matrix, right, objective)
+    if isinstance(found, Ray):
+        assert expected is None
+        return
+    assert is_feasible(found)
+    assert all(g <= 0 for g in gains(made, found))
+    assert fraction(sum((made.objective[j] * x[0] for j, x in zip(found.basis, found.point, strict=True)), fmpq(0))) == expected
+
+
 def test_a_program_that_cycles_under_the_textbook_rule_ends():
     """Beale's example (1955): degenerate at every step of the largest-gain rule with its own ties."""
     matrix = [["1/4", -60, "-1/25", 9, 1, 0, 0], ["1/2", -90, "-1/50", 3, 0, 1, 0], [0, 0, 1, 0, 0, 0, 1]]

@@ -235,9 +235,10 @@ def test_softmax_smoothness_is_not_exceeded(seed: int, name: str, discount: floa
     assert change <= softmax_smoothness(mdp, utility) * np.linalg.norm(x - y) * (1 + 1e-9) + 1e-12
 
 
-def test_softmax_smoothness_needs_the_horizon() -> None:
-    """Stay for reward 1 or leave for ever: d . r = 1 / (1 + u) with u = (gamma / (1 - gamma)) (leave share), a logistic curve in the logits whose second
-    derivative reaches 2 * 0.096: above 1 / 8, which a constant without 1 / (1 - gamma) would be at gamma = 3/4 and beyond."""
+def test_softmax_smoothness_is_not_an_eighth_of_the_range() -> None:
+    """Stay for reward 1 or leave for ever: <d, r> = 1 / (1 + u), u = gamma / (1 - gamma) times the share of leaving: nearly a logistic curve in a logit.
+
+    Its second derivative reaches 0.096, so along one logit the gradient turns at a rate of sqrt 2 * 0.096 = 0.136 > 1/8, whatever the horizon."""
     chain = MDP([[[1, 0], [0, 1]], [[0, 1], [0, 1]]], np.zeros((2, 2)), 0.99, [1, 0])
     utility = Linear(np.array([[1.0, 1.0], [0.0, 0.0]]))
     ratios = []

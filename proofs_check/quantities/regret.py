@@ -1,0 +1,243 @@
+"""Online learners against given losses, exactly: runs in which all losses are seen, and trees of all draws in which one is.
+
+The extra `losses` (N, A) has the loss of every arm in every round, of which the first `rounds` count; regret is the learner's loss less that of the
+best arm.  The laws: exponential weights p ~ exp(-eta L), and the regularised leaders p_i = (c/(L_i - x))^m that sum to 1: m = 2 and c = sqrt t for
+the Tsallis entropy, m = 1 and c = 1/eta for the log barrier.  L are the losses seen, or their estimates l_i 1{A = i}/p_i.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from flint import ctx
+
+from pgtheory import arithmetic
+from proofs_check.numbers import to_float
+from proofs_check.quantities.registry import define, given, per_instance
+
+if TYPE_CHECKING:
+    from proofs_check.context import Context
+
+Array = np.ndarray
+Law = Callable[[Array, int], Array]
+"""(B, N, A) sums of losses and the round t = 1, 2, ... to (B, N, A) probabilities."""
+
+
+# The laws
+
+
+def _exponential(step: Array) -> Law:
+    return lambda totals, _: arithmetic.softmax(-step[:, None, None] * totals)
+
+
+def _leader(scale: Callable[[int], Array], power: int) -> Law:
+    """(c/(L - x))^m with the x for which the row sums to 1."""
+
+    def law(totals: Array, t: int) -> Array:
+        c = scale(t)[:, None, None] + totals[..., :1] * 0
+        least = arithmetic.minimum(totals, axis=-1)[..., None]
+        lead = _lead((totals - least) / c, power)
+        out = 1 / ((totals - least) / c + lead[..., None])
+        return out if power == 1 else out * out
+
+    return law
+
+
+def _lead(distance: Array, power: int) -> Array:
+    """(...): the y in [1, K] with sum_i (d_i + y)^-m = 1, for distances d >= 0 of which one is 0; a ball encloses it."""
+    away = to_float(distance)
+    y = np.ones(away.shape[:-1])
+    for _ in range(40):  # the sum is convex and falls in y: Newton's method from the left climbs to the root
+        parts = 1 / (away + y[..., None])
+        y = y + np.maximum((parts**power).sum(axis=-1) - 1, 0) / (power * (parts ** (power + 1)).sum(axis=-1))
+    if arithmetic.kind(distance) == "float":
+        return y
+    flat = np.empty(y.size, dtype=object)
+    rows = arithmetic.balls(distance).reshape(y.size, -1)
+    flat[:] = [_enclosed_lead(row.tolist(), float(start), power) for row, start in zip(rows, y.reshape(-1), strict=True)]
+    return flat.reshape(y.shape)
+
+
+def _enclosed_lead(distance: list[Any], start: float, power: int) -> Any:
+    """A ball around the root: the sum is above 1 at its lower end and below 1 at its upper end."""
+    y = distance[0] * 0 + start
+    for _ in range(6):
+        parts = [1 / (d.mid() + y) for d in distance]
+        y = (y + (sum(p**power for p in parts) - 1) / (power * sum(p ** (power + 1) for p in parts))).mid()
+    width = (distance[0] * 0 + 2) ** (8 - ctx.prec)
+    while True:
+        low, high = y * (1 - width), y * (1 + width)
+        if sum((1 / (d + low)) ** power for d in distance) > 1 > sum((1 / (d + high)) ** power for d in distance):
+            return low.union(high)
+        width = width * 16
+        if width > 1:
+            raise arithmetic.Undecided("the sums of losses are not known well enough to solve for the leader's law")
+
+
+def _root(c: Context, t: int) -> Array:
+    """sqrt t in the numbers of the context; rationals are refused."""
+    return arithmetic.sqrt(c.discount * 0 + t)
+
+
+def _tsallis(c: Context) -> Law:
+    return _leader(lambda t: _root(c, t), 2)
+
+
+def _barrier(c: Context) -> Law:
+    return _leader(lambda _: 1 / given(c, "eta"), 1)
+
+
+# Runs that see every loss, and trees of those that see one
+
+
+def _picked(c: Context, each: list[Array]) -> Array:
+    """The entry of each instance's own number of rounds, of a list with one (B,) a round: (B,)."""
+    wanted = to_float(given(c, "rounds")).astype(int)
+    return np.stack(each, axis=-1)[np.arange(len(wanted)), wanted - 1]
+
+
+def _count(c: Context) -> int:
+    return int(to_float(given(c, "rounds")).max())
+
+
+def _run(c: Context, law: Law) -> tuple[list[Array], list[Array]]:
+    """(laws, losses), one (B, A) a round, of a learner that sees all losses."""
+    losses = c.extra("losses")
+    totals, laws, paid = losses[:, :1] * 0, [], []
+    for t in range(_count(c)):
+        laws.append(law(totals, t + 1)[:, 0])
+        paid.append(losses[:, t])
+        totals = totals + losses[:, t : t + 1]
+    return laws, paid
+
+
+def _sums(each: list[Array]) -> list[Array]:
+    """Running sums."""
+    out = [each[0]]
+    for values in each[1:]:
+        out.append(out[-1] + values)
+    return out
+
+
+def _least_totals(c: Context) -> Array:
+    """(B,): loss of the best arm in hindsight."""
+    losses = c.extra("losses")
+    return _picked(c, [arithmetic.minimum(total, axis=-1) for total in _sums([losses[:, t] for t in range(_count(c))])])
+
+
+def _run_regret(c: Context, law: Law) -> Array:
+    laws, paid = _run(c, law)
+    return _picked(c, _sums([(p * x).sum(axis=-1) for p, x in zip(laws, paid, strict=True)])) - _least_totals(c)
+
+
+def _tree(c: Context, law: Law, weigh: bool = True) -> Array:
+    """(B,): expected loss of a learner that sees the loss of the arm it draws, over every sequence of draws."""
+    losses, rounds = c.extra("losses"), _count(c)
+    totals, chance = losses[:, :1] * 0, losses[:, :1, 0] * 0 + 1
+    unit, paid = np.eye(losses.shape[-1], dtype=int), []
+    for t in range(rounds):
+        p = law(totals, t + 1)
+        paid.append((chance * (p * losses[:, t, None]).sum(axis=-1)).sum(axis=-1))
+        if t + 1 == rounds:
+            break
+        share = np.where(np.asarray(p > 0, dtype=bool), p, p * 0 + 1) if weigh else p * 0 + 1
+        seen = unit * (losses[:, t, None] / share)[..., None]  # an arm of probability 0 is not drawn
+        totals = (totals[:, :, None] + seen).reshape(len(totals), -1, losses.shape[-1])
+        chance = (chance[..., None] * p).reshape(len(totals), -1)
+    return _picked(c, _sums(paid))
+
+
+def _tuned(c: Context, share: Array) -> Array:
+    """sqrt(share log A/T), 0 for one arm."""
+    arms = c.discount * 0 + c.rewards.shape[2]
+    return arithmetic.sqrt(share * arithmetic.log(arms) / given(c, "rounds"))
+
+
+# Quantities
+
+
+@define("hedge_regret", r"R_T(\mathrm{Hedge})", "instance")
+def _hedge_regret(c: Context) -> Array:
+    """Regret of exponential weights that see all losses, in loss units."""
+    return per_instance(_run_regret(c, _exponential(given(c, "eta"))))
+
+
+@define("tuned_hedge_regret", r"R_T(\mathrm{Hedge},\ \eta=\sqrt{8\log A/T})", "instance")
+def _tuned_hedge_regret(c: Context) -> Array:
+    """The same with the step size that balances the bound for losses in [0, 1]."""
+    return per_instance(_run_regret(c, _exponential(_tuned(c, c.discount * 0 + 8))))
+
+
+@define("hedge_square", r"\textstyle\sum_t\langle p_t,\ell_t^2\rangle", "instance")
+def _hedge_square(c: Context) -> Array:
+    """Sum over the rounds of the mean squared loss under exponential weights."""
+    laws, paid = _run(c, _exponential(given(c, "eta")))
+    return per_instance(_picked(c, _sums([(p * x * x).sum(axis=-1) for p, x in zip(laws, paid, strict=True)])))
+
+
+@define("loss_squares", r"\textstyle\sum_t\lVert\ell_t\rVert^2", "instance")
+def _loss_squares(c: Context) -> Array:
+    """Sum of all squared losses of all arms over the rounds."""
+    losses = c.extra("losses")
+    return per_instance(_picked(c, _sums([(losses[:, t] * losses[:, t]).sum(axis=-1) for t in range(_count(c))])))
+
+
+@define("exp3_regret", r"\mathbb{E}R_T(\mathrm{Exp3})", "instance")
+def _exp3_regret(c: Context) -> Array:
+    """Expected regret of exponential weights on estimated losses, over all sequences of draws, in loss units."""
+    return per_instance(_tree(c, _exponential(given(c, "eta"))) - _least_totals(c))
+
+
+@define("tuned_exp3_regret", r"\mathbb{E}R_T(\mathrm{Exp3},\ \eta=\sqrt{2\log A/(TA)})", "instance")
+def _tuned_exp3_regret(c: Context) -> Array:
+    """The same with the step size that balances the bound for losses in [0, 1]."""
+    step = _tuned(c, c.discount * 0 + 2) / arithmetic.sqrt(c.discount * 0 + c.rewards.shape[2])
+    return per_instance(_tree(c, _exponential(step)) - _least_totals(c))
+
+
+@define("tsallis_regret", r"R_T(\mathrm{Tsallis})", "instance")
+def _tsallis_regret(c: Context) -> Array:
+    """Regret of the leader regularised by the Tsallis entropy of order 1/2 that sees all losses, in loss units."""
+    return per_instance(_run_regret(c, _tsallis(c)))
+
+
+@define("tsallis_stability", r"\textstyle\sum_t\frac1{\sqrt t}\sum_ip_{t,i}^{3/2}\ell_{t,i}^2", "instance")
+def _tsallis_stability(c: Context) -> Array:
+    """What the losses' squares cost that leader over the rounds, in loss units."""
+    laws, paid = _run(c, _tsallis(c))
+    parts = [(p * arithmetic.sqrt(p) * x * x).sum(axis=-1) / _root(c, t + 1) for t, (p, x) in enumerate(zip(laws, paid, strict=True))]
+    return per_instance(_picked(c, _sums(parts)))
+
+
+@define("tsallis_penalty", r"2\textstyle\sum_t(\sqrt t-\sqrt{t-1})\left(\sum_i\sqrt{p_{t,i}}-1\right)", "instance")
+def _tsallis_penalty(c: Context) -> Array:
+    """What its regulariser's growth costs that leader over the rounds, in loss units: nothing where it has settled on one arm."""
+    laws, _ = _run(c, _tsallis(c))
+    parts = [2 * (_root(c, t + 1) - _root(c, t)) * (arithmetic.sqrt(p).sum(axis=-1) - 1) for t, p in enumerate(laws)]
+    return per_instance(_picked(c, _sums(parts)))
+
+
+@define("tsallis_bandit_regret", r"\mathbb{E}R_T(\mathrm{Tsallis},\ \hat\ell)", "instance")
+def _tsallis_bandit_regret(c: Context) -> Array:
+    """Expected regret of that leader on estimated losses, over all sequences of draws, in loss units."""
+    return per_instance(_tree(c, _tsallis(c)) - _least_totals(c))
+
+
+@define("barrier_regret", r"\mathbb{E}R_T(\log\text{-barrier},\ \hat\ell)", "instance")
+def _barrier_regret(c: Context) -> Array:
+    """Expected regret of the leader regularised by a log barrier on estimated losses, over all sequences of draws, in loss units."""
+    return per_instance(_tree(c, _barrier(c)) - _least_totals(c))
+
+
+@define("barrier_loss", r"\mathbb{E}\textstyle\sum_t\ell_{t,A_t}", "instance")
+def _barrier_loss(c: Context) -> Array:
+    """Expected loss of that learner over the rounds."""
+    return per_instance(_tree(c, _barrier(c)))
+
+
+@define("barrier_best", r"\min_i\textstyle\sum_t\ell_{t,i}", "instance")
+def _barrier_best(c: Context) -> Array:
+    """Loss of the best arm in hindsight over the rounds."""
+    return per_instance(_least_totals(c))
