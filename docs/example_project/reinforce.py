@@ -9,7 +9,7 @@ import torch
 
 class Reinforce:
     def __init__(self, transitions, rewards, discount, start, horizon):
-        self.transitions, self.rewards, self.start = (torch.as_tensor(x, dtype=torch.float64) for x in (transitions, rewards, start))
+        self.transitions, self.rewards, self.start = (torch.tensor(x, dtype=torch.float64) for x in (transitions, rewards, start))
         self.discount, self.horizon = float(discount), horizon
 
     def values(self, policy):

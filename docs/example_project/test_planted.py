@@ -5,7 +5,10 @@ import math
 import numpy as np
 import pytest
 import test_reinforce as tests
+import torch
 from planted import BUGS, BaselineThatLooksAhead, ForgottenDiscount, ForgottenTime, NormalisedVisits
+
+from pgtheory.sampling import all_paths
 
 OF_PATHS = (tests.test_estimator_is_unbiased, tests.test_reference_values, tests.test_sampled_gradient)
 FINDS = {
@@ -29,12 +32,13 @@ def test_the_reason_is_named():
 
 @pytest.mark.parametrize("bug", BUGS[:3])
 def test_power_of_the_statistical_test(bug):
-    """The exact error of the planted estimator, by listing its paths, and from it the chance that 20,000 of them do not show it (Hoeffding)."""
+    """The exact error of the planted estimator, by listing its paths, and from it the chance that a sample does not show it (Hoeffding)."""
     mdp, logits, expected, _, distance = tests.statistical_setting()
     agent = tests.agent_of(bug, mdp, 4)
-    error = np.abs(tests.listed_gradient(agent, mdp, logits) - expected).max()
-    paths = tests.all_paths(mdp, tests.softmax(logits), 4)
-    one = [agent.path_gradient(logits, *(tests.torch.tensor(x[k : k + 1]) for x in (paths.states, paths.actions)), tests.torch.ones(1)) for k in range(len(paths))]
-    spread = float((np.max([g.numpy() for g in one], axis=0) - np.min([g.numpy() for g in one], axis=0)).max())
+    paths = all_paths(mdp, tests.softmax(logits), 4)
+    states, actions, one = torch.tensor(paths.states), torch.tensor(paths.actions), torch.ones(1)
+    each = np.array([agent.path_gradient(logits, states[[k]], actions[[k]], one).numpy() for k in range(len(paths))])
+    error = np.abs(np.tensordot(paths.probabilities, each, 1) - expected).max()
+    spread = (each.max(axis=0) - each.min(axis=0)).max()
     assert error > distance
     assert math.exp(-2 * tests.PATHS * ((error - distance) / spread) ** 2) < 1e-6
