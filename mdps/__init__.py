@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from mdps.lazy import lazily
 
 _HOME = {
     "ConstrainedMDP": "mdps.constrained",
@@ -16,15 +15,4 @@ _HOME = {
 }
 _MODULES = ("ambiguity", "finite_horizon", "io", "random", "rational", "strategies", "structure", "total_reward", "zoo")
 __all__ = [*_HOME, *_MODULES]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    if name in _MODULES:
-        return importlib.import_module(f"mdps.{name}")
-    raise AttributeError(f"module 'mdps' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME, _MODULES)

@@ -5,10 +5,9 @@ Names are loaded when they are first used; `import pgtheory` itself loads numpy 
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 import numpy  # noqa: F401  (what every module below needs; nothing heavier is loaded here)
+
+from mdps.lazy import lazily
 
 _HOME = {
     "DRPG": "pgtheory.robust.double_loop",
@@ -110,23 +109,12 @@ _MODULES = (
     "performative",
     "policies",
     "policy_gradient",
+    "risk",
     "robust",
+    "sampling",
     "stateful",
     "submodular",
     "utility",
 )
 __all__ = [*_HOME, *_MODULES]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name]), name)
-        globals()[name] = value
-        return value
-    if name in _MODULES:
-        return importlib.import_module(f"pgtheory.{name}")
-    raise AttributeError(f"module 'pgtheory' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME, _MODULES)

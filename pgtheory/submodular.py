@@ -273,7 +273,7 @@ def best_walk(successors: Sequence[Sequence[int]], utility: Utility, start: int,
 def trap(length: int, lure: Any) -> tuple[list[list[int]], Coverage]:
     """(successors, utility): from state 0 to a dead end that is worth `lure`, or along `length` states that are worth 1 each.
 
-    Greedy has lure / length of the best for every lure > 1.   raises   ModelError: no state, a lure below 0"""
+    Greedy has lure / length of the best for 1 < lure <= length.   raises   ModelError: no state, a lure below 0"""
     if length < 1 or lure < 0:
         raise ModelError(f"length is {length} and lure {lure}; they must be at least 1 and 0")
     path = [[2, 1], [1], *([s + 1] for s in range(2, length + 1)), [length + 1]]  # 0 start, 1 dead end, 2 .. length + 1 the path

@@ -1,4 +1,4 @@
-"""Four errors that people make in REINFORCE.  Each runs, trains on easy models, and is wrong."""
+"""Four errors that people make in REINFORCE.  Each runs without complaint."""
 
 from reinforce import Reinforce
 

@@ -1,7 +1,7 @@
 """REINFORCE for a tabular softmax policy in torch: the code under test.  Two ways to one gradient of J = E sum_t gamma^t r_t:
 
-    expected   automatic differentiation of J = start . (I - gamma P_pi)^-1 r_pi
-    sampled    mean over paths of  sum_t gamma^t (G_t - V(s_t)) grad log pi(a_t | s_t),   G_t = sum_{k >= t} gamma^(k - t) r_k
+expected   automatic differentiation of J = start . (I - gamma P_pi)^-1 r_pi
+sampled    mean over paths of  sum_t gamma^t (G_t - V(s_t)) grad log pi(a_t | s_t),   G_t = sum_{k >= t} gamma^(k - t) r_k
 """
 
 import torch

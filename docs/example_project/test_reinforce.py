@@ -1,3 +1,4 @@
+# ruff: noqa: PT028  (a default is no fixture: pytest calls the test without it, test_planted.py with a wrong implementation)
 """The tests of `Reinforce` against exact oracles.  `make` has a default, so that `test_planted.py` can hand in wrong implementations."""
 
 import math

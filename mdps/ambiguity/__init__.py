@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from mdps.lazy import lazily
 
 _HOME = {
     **dict.fromkeys(("Ambiguity", "Ball", "L1", "L2", "Linf", "KL", "Chi2", "TotalVariation", "Contamination", "Wasserstein"), "balls"),
@@ -11,13 +10,4 @@ _HOME = {
     "read_ambiguity": "text",
 }
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"mdps.ambiguity.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'mdps.ambiguity' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

@@ -6,8 +6,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from mdps.lazy import lazily
 
 _HOME = {
     **dict.fromkeys(("from_gymnasium",), "gym_tables"),
@@ -21,13 +20,4 @@ _HOME = {
     **dict.fromkeys(("from_json", "read_json", "read_npz", "to_json", "write_json", "write_npz"), "native"),
 }
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"mdps.io.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'mdps.io' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

@@ -6,8 +6,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from mdps.lazy import lazily
 
 _HOME = {
     **dict.fromkeys(("Entry", "entries", "entry", "load", "names", "optimum", "parse"), "registry"),
@@ -21,13 +20,4 @@ _HOME = {
     **dict.fromkeys(("forest_management", "inventory", "machine_replacement", "polytope", "river_swim", "two_state"), "classics"),
 }
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"mdps.zoo.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'mdps.zoo' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from mdps.lazy import lazily
 
 _HOME = {
     **dict.fromkeys(("ConstrainedSolution", "Values", "evaluate_constrained", "solve_constrained"), "program"),
@@ -26,13 +25,4 @@ _HOME = {
     **dict.fromkeys(("plot_path", "plot_occupancies", "plot_progress", "reachable"), "pictures"),
 }
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"pgtheory.constrained.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'pgtheory.constrained' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

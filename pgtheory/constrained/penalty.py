@@ -97,9 +97,9 @@ def best_step_size(iterations: int, actions: int, discount: float, spans: Any, p
 
 
 def violation_bound(shortfall: float, prices: Any, optimal: Any) -> Array:
-    """(m,) delta / (C_i - lambda_i*): infinite where C_i <= lambda_i*; delta = `shortfall` >= V_r* - F."""
+    """(m,) delta / (C_i - lambda_i*): infinite where C_i = lambda_i*, and everywhere if some C_i < lambda_i*; delta = `shortfall` >= V_r* - F."""
     room = checked_prices(prices, "prices") - checked_prices(optimal, "optimal")
-    return np.where(room > 0, shortfall / np.where(room > 0, room, 1.0), np.inf)
+    return np.where((room > 0) & (room >= 0).all(), shortfall / np.where(room > 0, room, 1.0), np.inf)
 
 
 def _spread(spans: Any, prices: Any) -> float:

@@ -13,9 +13,10 @@ alpha = eta_1 / (1 - gamma), Z_t the normaliser of the step.  By the performance
     sum_t (lambda - lambda_t) . (V_c^t - b) <= |lambda|^2 / (2 eta_2) + T eta_2 |D|^2 / 2.
 
 lambda = 0 bounds the average gap (`average_gap_bound`).  With lambda_i = cap_i on the broken constraints and gap >= -lambda* . [excess]_+ (strong
-duality) the average violation of i is at most  E(cap) / (cap_i - lambda_i*)  (`average_violation_bound`), which needs cap_i > lambda_i*; and
-lambda_i* is at most R / ((1 - gamma) xi), xi the Slater gap.  Defaults: eta_1 = 2 log A / R, eta_2 = (1 - gamma) R / (C^2 sqrt T), cap = 2 R / ((1 -
-gamma) xi): both fall as 1/sqrt T.  Published constants, for r, g in [0, 1] and one constraint: `published_gap_bound`, `published_violation_bound`.
+duality) the average violation of i is at most  E(cap) / (cap_i - lambda_i*)  (`average_violation_bound`), which needs cap_i > lambda_i* and no other
+cap below its multiplier; and lambda_i* is at most R / ((1 - gamma) xi), xi the Slater gap.  Defaults: eta_1 = 2 log A / R,
+eta_2 = (1 - gamma) R / (C^2 sqrt T), cap = 2 R / ((1 - gamma) xi): both fall as 1/sqrt T.  Published constants, for r, g in [0, 1] and one
+constraint: `published_gap_bound`, `published_violation_bound`.
 
 Nothing is said about the last iterate: it may circle (`descent_ascent`).
 """
@@ -68,13 +69,15 @@ def average_gap_bound(iterations: int, actions: int, discount: float, spans: Any
 def average_violation_bound(
     iterations: int, actions: int, discount: float, spans: Any, reaches: Any, step_size: float, dual_step: float, cap: Any, optimal: Any
 ) -> Array:
-    """(m,) at least [(1/T) sum_(t<T) V_(c_i)^t - b_i]_+: E(cap) / (cap_i - lambda_i*); infinite where cap_i <= lambda_i*.
+    """(m,) at least [(1/T) sum_(t<T) V_(c_i)^t - b_i]_+: E(cap) / (cap_i - lambda_i*); infinite where cap_i = lambda_i*.
+
+    What is bounded is sum_i (cap_i - lambda_i*) violation_i, so one cap below its multiplier makes the bounds of all constraints infinite.
 
     optimal   (m,) optimal multipliers, or upper bounds on them such as R / ((1 - gamma) xi)"""
     caps = np.broadcast_to(checked_prices(cap, "cap"), np.shape(reaches))
     room = caps - checked_prices(optimal, "optimal")
     bound = regret_bound(iterations, actions, discount, spans, reaches, step_size, dual_step, caps)
-    return np.where(room > 0, bound / np.where(room > 0, room, 1.0), np.inf)
+    return np.where((room > 0) & (room >= 0).all(), bound / np.where(room > 0, room, 1.0), np.inf)
 
 
 def published_gap_bound(iterations: int, discount: float) -> float:

@@ -4,7 +4,7 @@
     pi <- pi exp(eta (Q_tau - tau log pi)) / Z,       Q_tau = r - lambda . c + gamma P V_tau,  V_tau the values of the reward r - lambda . c - tau
     log pi lambda <- max(lambda + eta (V_c - b - tau lambda), 0)
 
-Recursion (Ying, Ding, Lavaei 2022; Ding, Wei, Yang, Wang, Jovanovic 2023), d* the visits of the saddle's policy pi*, total 1 / (1 - gamma):
+Recursion (Ying, Ding, Lavaei 2022; Ding, Wei, Zhang, Ribeiro 2023), d* the visits of the saddle's policy pi*, total 1 / (1 - gamma):
 
     Phi_t = sum_s d*(s) KL(pi* | pi_t)(s) + |lambda_t - lambda*|^2 / 2,      Phi_(t+1) <= (1 - eta tau) Phi_t + eta^2 C_t^2     for eta tau <= 1
     C_t^2 = sum_s d*(s) sp_a(Q_tau - tau log pi_t)^2 / 8 + |V_c - b - tau lambda|^2 / 2

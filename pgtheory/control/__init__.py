@@ -6,8 +6,7 @@ The regulators themselves are in `pgtheory.linear_quadratic`.  Derivations: docs
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from mdps.lazy import lazily
 
 _HOME = {
     "Advice": "advice",
@@ -25,9 +24,4 @@ _HOME = {
     "certificate": "smoothing",
 }
 __all__ = list(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"pgtheory.control.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'pgtheory.control' has no attribute {name!r}")
+__getattr__, __dir__ = lazily(__name__, _HOME)

@@ -11,8 +11,7 @@ Values are discounted sums J_i = E sum gamma^t r_i from the model's start distri
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from mdps.lazy import lazily
 
 _HOME = {
     **dict.fromkeys(("Front", "convex_front", "deterministic_front", "pareto", "values_of"), "fronts"),
@@ -22,16 +21,4 @@ _HOME = {
     "plot_front": "pictures",
 }
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"pgtheory.multi_objective.{_HOME[name]}"), name)
-    try:
-        return importlib.import_module(f"pgtheory.multi_objective.{name}")
-    except ModuleNotFoundError as error:
-        raise AttributeError(f"module 'pgtheory.multi_objective' has no attribute {name!r}") from error
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

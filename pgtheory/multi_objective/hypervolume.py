@@ -40,7 +40,7 @@ def hypervolume_slopes(points: Any, reference: Any) -> Array:
     """(N, m) derivative of the volume in each coordinate of each point; one-sided (to the right) where the set changes its form.
 
     The derivative in coordinate i of point k: move the point up by a little; the new volume is that of the face, projected along i, less what other
-    points cover at the height p_ki or above (those at the same height too)."""
+    points cover just above the height p_ki: those at the same height cover nothing there."""
     table, low = _checked(points, reference)
     count, m = table.shape
     zero = low[0] * 0

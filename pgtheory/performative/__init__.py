@@ -12,8 +12,7 @@ Derivations: docs/theory/performative.md.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from mdps.lazy import lazily
 
 _HOME = {
     **dict.fromkeys(("Performative", "linear_response", "occupancy_of", "policy_of", "seesaw"), "model"),
@@ -24,16 +23,4 @@ _HOME = {
     "SharedControl": "shared_control",
 }
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"pgtheory.performative.{_HOME[name]}"), name)
-    try:
-        return importlib.import_module(f"pgtheory.performative.{name}")
-    except ModuleNotFoundError as error:
-        raise AttributeError(f"module 'pgtheory.performative' has no attribute {name!r}") from error
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

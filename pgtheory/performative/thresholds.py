@@ -4,7 +4,7 @@
         repeated optimisation     |d_{t+1} - d'_{t+1}| <= (eps / lam) |d_t - d'_t|
         repeated gradient ascent  |d_{t+1} - d'_{t+1}| <= (|1 - eta lam| + eta eps) |d_t - d'_t|
         answers that are wrong by at most e (Euclidean)      limsup |d_t - d_S| <= e / (lam - eps)
-    one action, |P_d - P_d'| <= eps_p |d - d'|
+    one action, rows of P that sum to 1, |P_d - P_d'| <= eps_p |d - d'|
         |d_{t+1} - d'_{t+1}| <= gamma sqrt(S/2) eps_p / (1 - gamma)^2 |d_t - d'_t|,     whatever the regulariser
     P that answers, more actions: no factor is promised, however large lam (`contraction_factor` raises)
 
@@ -49,7 +49,10 @@ def _reward_sensitivity(model: Performative) -> float:
 
 
 def drift_factor(discount: float, num_states: int, transition_sensitivity: float) -> float:
-    """gamma sqrt(S/2) eps_p / (1 - gamma)^2: contraction of the occupancy of one policy whose chain answers (0 with one state)."""
+    """gamma sqrt(S/2) eps_p / (1 - gamma)^2: contraction of the occupancy of one policy whose chain answers (0 with one state).
+
+    For rows that sum to 1.  Where part of a row ends the process the totals of the occupancies differ too, and only
+    gamma sqrt(S) eps_p / (1 - gamma)^2 is promised."""
     if num_states < 2:
         return 0.0
     return float(discount * np.sqrt(num_states / 2) * transition_sensitivity / (1 - discount) ** 2)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
+
+from mdps.lazy import lazily
 
 _HOME = {
     "RegularisedPG": "kl_regularised",
@@ -112,12 +113,4 @@ def method_named(name: str) -> Any:
     return __getattr__(NAMES[name])
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        home = _HOME[name]
-        return getattr(importlib.import_module(home if "." in home else f"pgtheory.policy_gradient.{home}"), name)
-    raise AttributeError(f"module 'pgtheory.policy_gradient' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

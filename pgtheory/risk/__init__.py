@@ -12,8 +12,7 @@ pictures                    the risk profile of a return
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from mdps.lazy import lazily
 
 _HOME = {
     **dict.fromkeys(("CVaR", "EVaR", "Entropic", "Mean", "MeanCVaR", "MeanSemideviation", "Measure", "Spectral", "Worst"), "measures"),
@@ -23,16 +22,4 @@ _HOME = {
     **dict.fromkeys(("EntropicScore", "MeanVariance", "Scoring", "TailScore", "variance"), "scoring"),
 }
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"pgtheory.risk.{_HOME[name]}"), name)
-    try:
-        return importlib.import_module(f"pgtheory.risk.{name}")
-    except ModuleNotFoundError as error:
-        raise AttributeError(f"module 'pgtheory.risk' has no attribute {name!r}") from error
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

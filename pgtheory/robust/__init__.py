@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from mdps.lazy import lazily
 
 _HOME = {
     **dict.fromkeys(
@@ -23,13 +22,4 @@ _HOME = {
     "RobustMirrorDescent": "mirror_descent",
 }
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"pgtheory.robust.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'pgtheory.robust' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

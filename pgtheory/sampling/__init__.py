@@ -5,8 +5,7 @@ Names are loaded when they are first used; nothing is compiled before it runs.  
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from mdps.lazy import lazily
 
 _HOME = {
     "Paths": "simulator",
@@ -46,15 +45,4 @@ _HOME = {
     "vector_environment": "environments",
 }
 __all__ = list(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'pgtheory.sampling' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"pgtheory.sampling.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

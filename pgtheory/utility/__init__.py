@@ -12,8 +12,7 @@ pictures                      the set of occupancies, level lines, paths
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from mdps.lazy import lazily
 
 _HOME = {
     **dict.fromkeys(("Program", "Utility"), "base"),
@@ -30,16 +29,4 @@ _HOME = {
     "utility_of": "parse",
 }
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"pgtheory.utility.{_HOME[name]}"), name)
-    try:
-        return importlib.import_module(f"pgtheory.utility.{name}")
-    except ModuleNotFoundError as error:
-        raise AttributeError(f"module 'pgtheory.utility' has no attribute {name!r}") from error
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

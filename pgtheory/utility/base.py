@@ -64,6 +64,15 @@ class Utility(abc.ABC):
         """Lipschitz constant of the gradient in the Euclidean norm of x; infinite where there is none."""
         return math.inf
 
+    @property
+    def free_smoothness(self) -> float:
+        """The same constant for arguments that need not sum to 1, such as features of an occupancy."""
+        return self.smoothness
+
+    def check_free(self) -> None:
+        """ModelError where F is concave only between points of the same sum."""
+        return
+
     def slope_range(self, size: int) -> float:
         """A bound on max_i g_i - min_i g_i for the gradients g at the points of the simplex of this size; infinite where there is none."""
         return math.inf

@@ -152,7 +152,7 @@ def _best_step(utility: Utility, x: Array, d: Array) -> float:
 
 
 def _refuse_convex(utility: Utility, mdp: MDP) -> None:
-    from pgtheory.utility.user import UserUtility, check_concave
+    from pgtheory.utility.user import check_concave, holds_user_function
 
-    if isinstance(utility, UserUtility):
+    if holds_user_function(utility):
         check_concave(utility, mdp)

@@ -218,7 +218,8 @@ class LogDet(Utility):
 class OfFeatures(Utility):
     """f(Phi' d): a utility `inner` of k linear features of the occupancy, features (S, A, k).
 
-    L = L_f |Phi|_2^2 in the norm of d.  `inner` looks at the k figures as they are (its `over` counts for nothing)."""
+    L = L_f |Phi|_2^2 in the norm of d.  `inner` looks at the k figures as they are (its `over` counts for nothing); they need not sum to 1, so it
+    must be concave, and L_f its constant, in all directions (`free_smoothness`).   raises   ModelError: an inner utility that is not"""
 
     inner: Utility
     features: Any
@@ -230,6 +231,7 @@ class OfFeatures(Utility):
         if table.ndim < 2:
             raise ModelError(f"features has shape {table.shape}; it must be (S, A, k)")
         object.__setattr__(self, "features", table.reshape(-1, table.shape[-1]))
+        self.inner.check_free()
 
     def check(self, shape: tuple[int, int]) -> None:
         if len(self.features) != self.size(shape):
@@ -247,9 +249,9 @@ class OfFeatures(Utility):
 
     @property
     def smoothness(self) -> float:
-        if not math.isfinite(self.inner.smoothness):
+        if not math.isfinite(self.inner.free_smoothness):
             return math.inf
-        return self.inner.smoothness * float(np.linalg.norm(floats_of(self.features), 2)) ** 2
+        return self.inner.free_smoothness * float(np.linalg.norm(floats_of(self.features), 2)) ** 2
 
     def program(self, cp: Any, x: Any) -> Program:
         z = cp.Variable(self.features.shape[1])
@@ -260,12 +262,12 @@ class OfFeatures(Utility):
     def slope_range(self, size: int) -> float:
         """The figures z are means of rows of Phi: |grad f(z)| <= |grad f(z_0)| + L_f r, r the largest distance of a row from their mean z_0, and the
         range of Phi grad f is at most 2 r times that."""
-        if not math.isfinite(self.inner.smoothness):
+        if not math.isfinite(self.inner.free_smoothness):
             return math.inf
         rows = floats_of(self.features)
         middle = rows.mean(axis=0)
         reach = float(np.sqrt(np.max(np.sum((rows - middle) ** 2, axis=1))))
-        return 2 * reach * (float(np.linalg.norm(self.inner.slope(middle))) + self.inner.smoothness * reach)
+        return 2 * reach * (float(np.linalg.norm(self.inner.slope(middle))) + self.inner.free_smoothness * reach)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -303,6 +305,14 @@ class Sum(Utility):
     @property
     def smoothness(self) -> float:
         return sum(c * part.smoothness * (1 if part.over == "pairs" else self.shape[1]) for c, part in self.parts)
+
+    @property
+    def free_smoothness(self) -> float:
+        return sum(c * part.free_smoothness * (1 if part.over == "pairs" else self.shape[1]) for c, part in self.parts)
+
+    def check_free(self) -> None:
+        for _, part in self.parts:
+            part.check_free()
 
     def slope_range(self, size: int) -> float:
         return sum(c * part.slope_range(part.size(self.shape)) for c, part in self.parts)

@@ -64,12 +64,12 @@ def solve_utility(mdp: MDP, utility: Utility, tolerance: float = 1e-9, check: bo
     check       look for a violation of concavity first, for a user's function
     raises      ModelError: arrays that do not fit, a function that is not concave, a utility without conic form, a solver that gives up
     """
-    from pgtheory.utility.user import UserUtility, check_concave
+    from pgtheory.utility.user import check_concave, holds_user_function
 
     model = mdp.float
     shape = (model.num_states, model.num_actions)
     utility.check(shape)
-    if check and isinstance(utility, UserUtility):
+    if check and holds_user_function(utility):
         check_concave(utility, model)
     import cvxpy as cp
 

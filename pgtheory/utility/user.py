@@ -21,6 +21,7 @@ import numpy as np
 from mdps.errors import ModelError
 from mdps.model import MDP
 from pgtheory.utility.base import Over, Program, Utility, check_over
+from pgtheory.utility.objectives import OfFeatures, Sum
 
 Array = np.ndarray
 STEP = 2.0**-17
@@ -117,6 +118,12 @@ def concavity_defect(utility: Utility, mdp: MDP, seed: int = 0, chords: int = CH
         if found > ROUNDING * max(scale, 1e-300) and (worst is None or found > worst.deficit):
             worst = Defect(x, y, share, found)
     return worst
+
+
+def holds_user_function(utility: Utility) -> bool:
+    """Whether a user's own function takes part: alone, as a term of a sum, or as a function of features."""
+    parts = [part for _, part in utility.parts] if isinstance(utility, Sum) else [utility.inner] if isinstance(utility, OfFeatures) else []
+    return isinstance(utility, UserUtility) or any(holds_user_function(part) for part in parts)
 
 
 def check_concave(utility: Utility, mdp: MDP, seed: int = 0) -> None:

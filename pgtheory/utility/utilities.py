@@ -27,6 +27,8 @@ from mdps.rational import rational_array
 from pgtheory.utility.base import FLOOR, Over, Program, Utility, check_over, floats_of, is_float, log_products, numbers, positive, shaped
 
 Array = np.ndarray
+ROUNDING = 1e-12
+"""Eigenvalues and asymmetries up to this share of the largest entry (or of 1) are rounding."""
 FORBIDDEN = -1e3
 """Reward of a pair that a target forbids, in tangents: low enough that a visit does not pay, not so low that other rewards lose their digits."""
 
@@ -279,11 +281,11 @@ class Quadratic(Utility):
         if Q.shape != (c.size, c.size):
             raise ModelError(f"matrix has shape {Q.shape}; linear has {c.size} entries, so it must be ({c.size}, {c.size})")
         skew = np.abs(floats_of(Q) - floats_of(Q).T)
-        if np.any(skew > 1e-12 * max(1.0, float(np.abs(floats_of(Q)).max()))):
+        if np.any(skew > ROUNDING * max(1.0, float(np.abs(floats_of(Q)).max()))):
             i, j = (int(k) for k in np.unravel_index(int(skew.argmax()), skew.shape))
             raise ModelError(f"matrix[{i}, {j}] is {Q[i, j]} and matrix[{j}, {i}] is {Q[j, i]}; it must be symmetric")
         size, direction = _lowest(floats_of(Q))
-        if size < -1e-12 * max(1.0, float(np.abs(floats_of(Q)).max())):
+        if size < -ROUNDING * max(1.0, float(np.abs(floats_of(Q)).max())):
             figures = ", ".join(f"{v:.3g}" for v in direction[:8]) + (", ..." if direction.size > 8 else "")
             raise ModelError(f"the quadratic utility is not concave: along ({figures}), which sums to 0, x'Qx is {size:.3g} per unit length")
         object.__setattr__(self, "linear", c)
@@ -305,6 +307,17 @@ class Quadratic(Utility):
         size = self.linear.size
         inner = np.eye(size) - np.full((size, size), 1 / size)
         return float(np.linalg.norm(inner @ floats_of(self.matrix) @ inner, 2))
+
+    @property
+    def free_smoothness(self) -> float:
+        """|Q|_2 on all directions."""
+        return float(np.linalg.norm(floats_of(self.matrix), 2))
+
+    def check_free(self) -> None:
+        Q = floats_of(self.matrix)
+        least = float(np.linalg.eigvalsh(Q)[0])
+        if least < -ROUNDING * max(1.0, float(np.abs(Q).max())):
+            raise ModelError(f"the quadratic utility is concave only where the sum is fixed: the least eigenvalue of its matrix is {least:.3g}")
 
     def slope_range(self, size: int) -> float:
         """Linear in x: attained at a vertex."""
@@ -419,7 +432,7 @@ def _lowest(Q: Array) -> tuple[float, Array]:
 
 def _fill(Q: Array) -> float:
     """A multiple of the matrix of ones that makes Q positive semidefinite everywhere, where it is so on the directions that sum to 0: 0 if it is."""
-    if np.linalg.eigvalsh(Q)[0] >= 0:
+    if np.linalg.eigvalsh(Q)[0] >= -ROUNDING * max(1.0, float(np.abs(Q).max())):
         return 0.0
     k = float(np.abs(Q).sum())
     while np.linalg.eigvalsh(Q + k)[0] < -1e-12 * k and k < 1e12:

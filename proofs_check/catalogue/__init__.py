@@ -55,6 +55,9 @@ MODULES = (
     "path_estimators",
     "committal",
     "gap_weighting",
+    "regret",
+    "games_learning",
+    "corrected_gradients",
     "sampled",
     "conjectures",
 )

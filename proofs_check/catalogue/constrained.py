@@ -38,6 +38,13 @@ LEVER = _arms("one arm that pays 1 and costs 1, budget 3/10", [1, 0], [0, 1], "7
 FULL_PULL = _arms("the same bandit, at the arm that pays", [1, 0], [0, 1], "7/10", [1, 0], price_factor=1)
 HALF_PRICE = _arms("the same bandit, half the price", [1, 0], [0, 1], "7/10", [0, 1], price_factor="1/2")
 NO_ROOM = _arms("the same bandit without a budget", [1, 0], [0, 1], 1, [0, 1], price_factor=1)
+NO_ROOM_DEAR = by_hand(
+    "the same bandit without a budget, price 20",
+    transitions=[[[1]] * 2],
+    rewards=[[1, 0]],
+    discount=0,
+    extras={"signal": [[0, 1]], "share": 1, "multiplier": 20},
+)
 MIDDLE_ARM = _arms("a middle arm that mixing beats", [1, "2/5", 0], [0, "1/2", 1], "1/2", [0, 0, 1], price_factor=1)
 DEAR = _arms("an arm that pays 1 for a hundredth of the constraint's range", [1, 0], [0, "1/100"], "1/2", [0, 1], price_factor=1)
 TWO_CONTEXTS: dict[str, Any] = {"transitions": [[[1, 0]] * 2, [[0, 1]] * 2], "rewards": [[1, 0], ["1/2", 0]], "discount": 0}
@@ -162,6 +169,9 @@ strong_duality = Claim(
         Control(
             "bounded without room",
             q.dual_value - q.program_value >= q.multiplier - 1 / (1 - q.gamma),
+            domain=DUAL.replace(min_actions=2),
+            where=((q.room, Rational(1, 10**9)),),
+            instances=(NO_ROOM_DEAR,),
             because="an arm that pays 1 and costs 1 without a budget: every price from 1 on is optimal, so none can be ruled out",
         ),
         Control(

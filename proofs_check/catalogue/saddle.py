@@ -227,7 +227,8 @@ paradox = Claim(
     departs="The paradox is said of every price, and of copies of the bandit in one state. Instead of one long run the potential of the optimistic "
     "method is shown to fall at every step of at most 7/10, from any two points; that the last iterate converges follows (docs).",
     forms=[
-        Form("at the optimal price every choice is as good", equal(q.lagrangian_at_one, q.mean_budget / (1 - q.gamma)), domain=COPIES, settings={}),
+        Form("at the optimal price every choice is as good", equal(q.lagrangian_at_one, q.copies_optimum), domain=COPIES, settings={}),
+        Form("the optimum spends the budget", equal(q.copies_optimum, q.mean_budget / (1 - q.gamma)), domain=COPIES, settings={}),
         Form("no price helps", q.greedy_shortfall >= Min(q.mean_budget, 1 - q.mean_budget) / (1 - q.gamma), domain=COPIES, settings={}),
         Form("the optimistic potential falls", q.optimistic_potential_next <= q.optimistic_potential - (1 - q.eta**2) / 2 * q.look_ahead_square),
         Form(

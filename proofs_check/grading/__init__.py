@@ -10,7 +10,9 @@ The same on the command line: `pgtheory grade policy-iteration submission.py --j
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mdps.lazy import lazily
 
 if TYPE_CHECKING:
     from proofs_check.grading.marking import CheckResult, Grade, grade
@@ -19,12 +21,10 @@ if TYPE_CHECKING:
     from proofs_check.grading.tasks import exercise, exercises
 
 __all__ = ["Check", "CheckResult", "Exercise", "Grade", "Limits", "exercise", "exercises", "grade"]
-_HOME = {"Check": "questions", "Exercise": "questions", "CheckResult": "marking", "Grade": "marking", "grade": "marking", "Limits": "process"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f"{__name__}.{_HOME.get(name, 'tasks')}"), name)
+_HOME = {
+    **dict.fromkeys(("Check", "Exercise"), "questions"),
+    **dict.fromkeys(("CheckResult", "Grade", "grade"), "marking"),
+    **dict.fromkeys(("exercise", "exercises"), "tasks"),
+    "Limits": "process",
+}
+__getattr__, __dir__ = lazily(__name__, _HOME)

@@ -95,6 +95,9 @@ MODULES = (
     "constrained_runs",
     "soft_constrained",
     "conditioned_returns",
+    "regret",
+    "games_learning",
+    "corrected_gradients",
 )
 __all__ = ["Quantity", "T", "defining_modules", "gap", "latex_names", "mu", "parse", "quantities", "quantity", "rho", "temporary"]
 

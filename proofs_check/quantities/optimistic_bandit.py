@@ -14,7 +14,7 @@ import numpy as np
 from pgtheory import arithmetic
 from proofs_check.dual import Dual
 from proofs_check.numbers import larger
-from proofs_check.quantities.constrained import NEAR, attained
+from proofs_check.quantities.constrained import NEAR, attained, program_of
 from proofs_check.quantities.registry import define, given, per_instance
 from proofs_check.robust import exactly_known
 
@@ -45,15 +45,23 @@ def _copies(c: Context) -> Context:
     )
 
 
-@define("lagrangian_at_one", r"V_r^\pi-1\cdot(V_c^\pi-\tfrac b{1-\gamma})", "instance")
+@define("lagrangian_at_one", r"V_{r-1\cdot c}^\pi+\tfrac b{1-\gamma}", "instance")
 @exactly_known
 def _lagrangian_at_one(c: Context) -> Array:
     """Lagrangian of a random choice at the price 1, in reward units."""
-    game = _copies(c)
+    game, costs = _copies(c), _copies(c).rewards
     chance = c.extra("chance")
     policy = np.stack([chance, 1 - chance], axis=-1)[:, None, None]
-    value = attained(game, game.rewards, policy)[:, 0]
-    return per_instance(value - (value - c.extra("budget") / (1 - c.discount)))
+    return per_instance(attained(game, game.rewards - costs, policy)[:, 0] + c.extra("budget") / (1 - c.discount))
+
+
+@define("copies_optimum", r"V_r^*(\tfrac b{1-\gamma})", "instance")
+@exactly_known
+def _copies_optimum(c: Context) -> Array:
+    """Largest reward of the copies within the budget b/(1-gamma), by the linear program, in reward units."""
+    game = _copies(c)
+    kept = (1 - c.extra("budget")) / (1 - c.discount)  # V_c <= b/(1-gamma) is V_(1-c) >= (1-b)/(1-gamma)
+    return per_instance(program_of(game, (1 - game.rewards)[:, None], kept[:, None]).value)
 
 
 @define("greedy_shortfall", r"\min_{a\ \mathrm{greedy\ at}\ r-\lambda c}\max(V_c^a-\tfrac b{1-\gamma},\,V_r^*-V_r^a)", "instance")

@@ -92,7 +92,7 @@ def _barrier(c: Context) -> Law:
 # Runs that see every loss, and trees of those that see one
 
 
-def _picked(c: Context, each: list[Array]) -> Array:
+def of_rounds(c: Context, each: list[Array]) -> Array:
     """The entry of each instance's own number of rounds, of a list with one (B,) a round: (B,)."""
     wanted = to_float(given(c, "rounds")).astype(int)
     return np.stack(each, axis=-1)[np.arange(len(wanted)), wanted - 1]
@@ -124,12 +124,12 @@ def _sums(each: list[Array]) -> list[Array]:
 def _least_totals(c: Context) -> Array:
     """(B,): loss of the best arm in hindsight."""
     losses = c.extra("losses")
-    return _picked(c, [arithmetic.minimum(total, axis=-1) for total in _sums([losses[:, t] for t in range(_count(c))])])
+    return of_rounds(c, [arithmetic.minimum(total, axis=-1) for total in _sums([losses[:, t] for t in range(_count(c))])])
 
 
 def _run_regret(c: Context, law: Law) -> Array:
     laws, paid = _run(c, law)
-    return _picked(c, _sums([(p * x).sum(axis=-1) for p, x in zip(laws, paid, strict=True)])) - _least_totals(c)
+    return of_rounds(c, _sums([(p * x).sum(axis=-1) for p, x in zip(laws, paid, strict=True)])) - _least_totals(c)
 
 
 def _tree(c: Context, law: Law, weigh: bool = True) -> Array:
@@ -146,7 +146,7 @@ def _tree(c: Context, law: Law, weigh: bool = True) -> Array:
         seen = unit * (losses[:, t, None] / share)[..., None]  # an arm of probability 0 is not drawn
         totals = (totals[:, :, None] + seen).reshape(len(totals), -1, losses.shape[-1])
         chance = (chance[..., None] * p).reshape(len(totals), -1)
-    return _picked(c, _sums(paid))
+    return of_rounds(c, _sums(paid))
 
 
 def _tuned(c: Context, share: Array) -> Array:
@@ -174,14 +174,14 @@ def _tuned_hedge_regret(c: Context) -> Array:
 def _hedge_square(c: Context) -> Array:
     """Sum over the rounds of the mean squared loss under exponential weights."""
     laws, paid = _run(c, _exponential(given(c, "eta")))
-    return per_instance(_picked(c, _sums([(p * x * x).sum(axis=-1) for p, x in zip(laws, paid, strict=True)])))
+    return per_instance(of_rounds(c, _sums([(p * x * x).sum(axis=-1) for p, x in zip(laws, paid, strict=True)])))
 
 
 @define("loss_squares", r"\textstyle\sum_t\lVert\ell_t\rVert^2", "instance")
 def _loss_squares(c: Context) -> Array:
     """Sum of all squared losses of all arms over the rounds."""
     losses = c.extra("losses")
-    return per_instance(_picked(c, _sums([(losses[:, t] * losses[:, t]).sum(axis=-1) for t in range(_count(c))])))
+    return per_instance(of_rounds(c, _sums([(losses[:, t] * losses[:, t]).sum(axis=-1) for t in range(_count(c))])))
 
 
 @define("exp3_regret", r"\mathbb{E}R_T(\mathrm{Exp3})", "instance")
@@ -208,7 +208,7 @@ def _tsallis_stability(c: Context) -> Array:
     """What the losses' squares cost that leader over the rounds, in loss units."""
     laws, paid = _run(c, _tsallis(c))
     parts = [(p * arithmetic.sqrt(p) * x * x).sum(axis=-1) / _root(c, t + 1) for t, (p, x) in enumerate(zip(laws, paid, strict=True))]
-    return per_instance(_picked(c, _sums(parts)))
+    return per_instance(of_rounds(c, _sums(parts)))
 
 
 @define("tsallis_penalty", r"2\textstyle\sum_t(\sqrt t-\sqrt{t-1})\left(\sum_i\sqrt{p_{t,i}}-1\right)", "instance")
@@ -216,7 +216,15 @@ def _tsallis_penalty(c: Context) -> Array:
     """What its regulariser's growth costs that leader over the rounds, in loss units: nothing where it has settled on one arm."""
     laws, _ = _run(c, _tsallis(c))
     parts = [2 * (_root(c, t + 1) - _root(c, t)) * (arithmetic.sqrt(p).sum(axis=-1) - 1) for t, p in enumerate(laws)]
-    return per_instance(_picked(c, _sums(parts)))
+    return per_instance(of_rounds(c, _sums(parts)))
+
+
+@define("harmonic_loss_squares", r"\textstyle\sum_t\frac1{\sqrt t}\left(\sum_i\ell_{t,i}^4\right)^{1/2}", "instance")
+def _harmonic_loss_squares(c: Context) -> Array:
+    """Sum over the rounds of the length of the vector of squared losses, the t-th divided by sqrt t: at most 2 sqrt(AT) for losses in [0, 1]."""
+    losses = c.extra("losses")
+    parts = [arithmetic.norm2(losses[:, t] * losses[:, t], axis=-1) / _root(c, t + 1) for t in range(_count(c))]
+    return per_instance(of_rounds(c, _sums(parts)))
 
 
 @define("tsallis_bandit_regret", r"\mathbb{E}R_T(\mathrm{Tsallis},\ \hat\ell)", "instance")
@@ -237,7 +245,7 @@ def _barrier_loss(c: Context) -> Array:
     return per_instance(_tree(c, _barrier(c)))
 
 
-@define("barrier_best", r"\min_i\textstyle\sum_t\ell_{t,i}", "instance")
-def _barrier_best(c: Context) -> Array:
+@define("least_total_loss", r"\min_i\textstyle\sum_t\ell_{t,i}", "instance")
+def _least_total_loss(c: Context) -> Array:
     """Loss of the best arm in hindsight over the rounds."""
     return per_instance(_least_totals(c))

@@ -14,21 +14,8 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from mdps.lazy import lazily
 
-_HOME = {
-    **dict.fromkeys(("Reference", "load", "names", "path"), "proofs_check.reference.files"),
-    **dict.fromkeys(("compute",), "proofs_check.reference.figures"),
-}
+_HOME = {**dict.fromkeys(("Reference", "load", "names", "path"), "files"), "compute": "figures"}
 __all__ = [*_HOME]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'proofs_check.reference' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from mdps.lazy import lazily
 
 _HOME = {
     "write_report": "proofs_check.report.write",
@@ -14,9 +13,4 @@ _HOME = {
     "summary": "proofs_check.report.words",
 }
 __all__ = [*_HOME]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'proofs_check.report' has no attribute {name!r}")
+__getattr__, __dir__ = lazily(__name__, _HOME)

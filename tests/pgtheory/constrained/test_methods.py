@@ -211,6 +211,20 @@ def test_constants_worked_out_by_hand():
     assert best == pytest.approx(1 / 4, rel=8 * EPS)
     assert penalty.average_shortfall_bound(4, np.e**2, 0.5, [1, 1], [3], best) == pytest.approx(8, rel=8 * EPS)
     assert penalty.violation_bound(1.0, [3, 1], [1, 1]).tolist() == [0.5, np.inf]
+    assert penalty.violation_bound(1.0, [3, 1], [1, 2]).tolist() == [np.inf, np.inf]
+
+
+def test_a_cap_below_one_multiplier_promises_nothing_about_the_other_constraint():
+    """One arm pays 1 and costs 1 of both resources, budgets 1/10 and 1/2: multipliers (1, 0).  Under caps of 2/5 it is pulled for ever, 1 > 4/5."""
+    model = zoo.constrained_bandit((1, 0), [(1, 0), (1, 0)], ["1/10", "1/2"]).float
+    run = primal_dual_run(model, 0.4)
+    assert run.violations("average")[-1][1] > 0.4  # towards 1 - 1/2, however long the run
+    assert np.isinf(run.guarantee().violations).all()
+    assert np.isfinite(primal_dual_run(model, 2).guarantee().violations).all()
+
+
+def primal_dual_run(model, cap):
+    return run_constrained(model, primal_dual.NPGPrimalDual(cap=cap), 200)
 
 
 def test_the_multipliers_of_primal_dual_npg_stay_below_their_cap_and_one_too_low_breaks_the_threshold():

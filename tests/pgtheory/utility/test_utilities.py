@@ -267,6 +267,28 @@ def test_a_function_that_is_not_concave_is_refused_with_the_place() -> None:
         Quadratic(np.zeros(3), [[0, 1, 0], [1, 0, 0], [0, 0, 0]])
 
 
+def test_features_need_not_sum_to_1() -> None:
+    """A quadratic that is concave only where the sum is fixed is refused as a function of features; its constant is that of all directions.
+
+    F = -(z_1 + z_2)^2 / 2 is constant on a simplex; with both features 1 on the first of three arms and 0 elsewhere F is -2 x_1^2, so L = 4."""
+    features = np.array([[[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]])
+    with pytest.raises(ModelError, match="least eigenvalue of its matrix is -1"):
+        OfFeatures(Quadratic([0, 0], [[-1.0, 0.0], [0.0, 2.0]]), features)
+    flat = Quadratic([0, 0], np.ones((2, 2)))
+    assert flat.smoothness < 4 * EPS
+    seen = OfFeatures(flat, features)
+    assert abs(seen.smoothness - 4) < 64 * EPS
+    solved = solve_utility(zoo.arms([0, 0, 0]), seen)
+    assert solved.value <= 0 <= solved.upper + 1e-12 and solved.gap < 1e-6  # Clarabel's tolerance
+
+
+def test_a_convex_function_is_refused_inside_a_sum_and_of_features_too() -> None:
+    mdp, convex = zoo.arms([0, 0, 0]), UserUtility(lambda x: float(x @ x), lambda x: 2 * x)
+    for utility in (Sum(((1.0, convex),), (1, 3)), OfFeatures(convex, np.eye(3)[None])):
+        with pytest.raises(ModelError, match="not concave"):
+            run_frank_wolfe(mdp, utility, 2)
+
+
 def test_a_users_own_utility() -> None:
     """The same distance three ways: built in, with a conic form, and by Frank-Wolfe with differences for a gradient."""
     mdp, target = _model(), NU.ravel()
