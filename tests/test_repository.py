@@ -206,8 +206,8 @@ def test_one_version_everywhere():
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The names in the wheel, built offline from a copy of the checkout."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The wheel, built offline from a copy of the checkout."""
     pytest.importorskip("hatchling")
     copy, out = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("wheel")
     ignore = shutil.ignore_patterns("__pycache__", "runs", "_build")
@@ -218,7 +218,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         shutil.copy(ROOT / entry, copy / entry)
     done = _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out), cwd=copy)
     assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = out.glob("*.whl")
+    (found,) = out.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def wheel(built: pathlib.Path) -> list[str]:
+    """The names in the wheel."""
     return zipfile.ZipFile(built).namelist()
 
 
@@ -231,6 +237,32 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel):
     """Templates, style sheets and JSON files are read at run time."""
     wanted = {_relative(path) for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     assert wanted <= set(wheel)
+
+
+COMMANDS = (["claims"], ["grade", "--list"], ["grade", "policy-evaluation", "--starter"], ["reference", "chain(3)", "--json"], ["solve", "loop"])
+
+
+def test_commands_work_from_the_wheel_alone(built, tmp_path):
+    """Unpacked in an empty folder, away from the checkout: claims, exercises, reference files."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    zipfile.ZipFile(built).extractall(home)
+    code = f"""
+import sys
+sys.path[:] = [{str(home)!r}, *(place for place in sys.path if place not in ("", {str(ROOT)!r}))]
+import mdps, pgtheory, proofs_check
+assert all(package.__file__.startswith({str(home)!r}) for package in (mdps, pgtheory, proofs_check))
+from proofs_check.cli import app
+for words in {COMMANDS!r}:
+    try:
+        app(words)
+    except SystemExit as end:
+        assert end.code == 0, words
+"""
+    done = _run(sys.executable, "-c", code, cwd=elsewhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for expected in ("npg-potential", "value-iteration", "def ", '"729/476"', "V*"):
+        assert expected in done.stdout
 
 
 def test_the_console_script_is_declared(wheel):

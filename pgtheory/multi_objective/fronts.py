@@ -192,7 +192,19 @@ def _two_objectives(mdp: MDP, table: Array) -> list[tuple[Array, Array]]:
             out.append(right)
         if len(out) > MOST_VERTICES:
             raise ModelError(f"the front has more than {MOST_VERTICES:,} vertices")
-    return out
+    return corners(out)
+
+
+def corners(found: list[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
+    """Of (values (2,), policy) in the order of the first value, along a concave chain, those where the chain turns.
+
+    A best policy for some weights may lie inside an edge, where others are as good: it is no vertex."""
+
+    def turn(p: Array, q: Array, r: Array) -> Any:
+        return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+
+    inner = [b for a, b, c in zip(found, found[1:], found[2:], strict=False) if turn(a[0], b[0], c[0]) != 0]
+    return [found[0], *inner, found[-1]] if len(found) > 1 else found
 
 
 def _by_facets(mdp: MDP, table: Array, tolerance: float) -> list[tuple[Array, Array]]:

@@ -26,7 +26,7 @@ from mdps.model import MDP
 from mdps.rational import rational_array, to_float
 from pgtheory import arithmetic
 from pgtheory.exact.evaluation import occupancy, state_occupancy
-from pgtheory.multi_objective.fronts import Front, best_for, check_rewards, values_of
+from pgtheory.multi_objective.fronts import Front, best_for, check_rewards, corners, values_of
 from pgtheory.multi_objective.hypervolume import hypervolume_of, hypervolume_slopes
 from pgtheory.utility.gradient import gradient_of_reward
 
@@ -89,7 +89,7 @@ def optimistic_support(mdp: MDP, rewards: Any, reference: Any, rounds: int = 100
             push(middle[0], w, q, wq)
         inner.append(_area([pair[0] for pair in found], low))
         outer.append(inner[-1] - sum(one[0] for one in heap))
-    found.sort(key=lambda pair: pair[0][0])
+    found = corners(sorted(found, key=lambda pair: pair[0][0]))
     points, policies = np.array([p for p, _ in found]), np.array([pi for _, pi in found])
     return Support(asked, inner, outer, Front(points, policies, np.ones(len(found), bool), {}))
 

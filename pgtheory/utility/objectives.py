@@ -8,8 +8,8 @@
     LogDet          log det sum d(s, a) phi(s, a) phi(s, a)'    D-optimal experiments: an information matrix as spread as it can be
     OfFeatures      f(Phi' d) for a utility f of k features     see `features` for its use in large models
 
-Risk of the lottery that d itself is (variance or CVaR of r under d) is convex in d, not concave: randomising hurts such a measure, and
-`pgtheory.utility.user.check_concave` shows where.
+Aversion to the risk of the lottery that d itself is (minus the variance of r under d, or its CVaR) is convex in d, not concave: randomising never
+helps it, and `pgtheory.utility.user.check_concave` shows where it is not concave.
 """
 
 from __future__ import annotations

@@ -58,6 +58,7 @@ MODULES = (
     "regret",
     "games_learning",
     "corrected_gradients",
+    "sampling_schemes",
     "sampled",
     "conjectures",
 )

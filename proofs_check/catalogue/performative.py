@@ -66,7 +66,7 @@ contraction = Claim(
         Control(
             "any answer",
             q.retrained_later_apart <= q.deployed_apart,
-            because="an answer steeper than the regulariser throws the occupancy beyond where it came from, until it goes from one arm to the other",
+            because="an answer steeper than the regulariser drives two occupancies apart, round by round, as far as the polytope lets it",
         ),
         Control(
             "an answer only damps",

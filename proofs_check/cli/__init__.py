@@ -455,6 +455,6 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check the installation."""
-    from proofs_check.cli.tools import examine
+    from proofs_check.cli.doctor import examine
 
     raise typer.Exit(examine(warm, as_json))

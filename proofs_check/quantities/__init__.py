@@ -98,6 +98,7 @@ MODULES = (
     "regret",
     "games_learning",
     "corrected_gradients",
+    "sampling_schemes",
 )
 __all__ = ["Quantity", "T", "defining_modules", "gap", "latex_names", "mu", "parse", "quantities", "quantity", "rho", "temporary"]
 
