@@ -59,6 +59,7 @@ MODULES = (
     "games_learning",
     "corrected_gradients",
     "sampling_schemes",
+    "lower_bounds",
     "sampled",
     "conjectures",
 )

@@ -140,9 +140,9 @@ ascent = Claim(
             because="beyond 2/L the factor is negative: nothing bounds the gradients",
         ),
         Control(
-            "as if J were a linear function of the logits",
+            "a tenth of the gap, no noise",
             q.eta * q.ascent_squares <= q.gap_mu / 10,
-            because="the tenth part of the gap is less than what one short step from equal arms gains",
+            because="one step of length 2 from equal arms: 2/8 against a tenth of a gap of 1/2",
         ),
     ],
     instances=(EVEN, SURE, TIED, TOO_LONG),

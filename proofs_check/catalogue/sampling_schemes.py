@@ -1,6 +1,6 @@
 """Balanced draws, derivatives along sampled actions, and perturbed parameters.  Derivation: docs/theory/corrected_gradients.md"""
 
-from sympy import Rational, sqrt
+from sympy import Rational
 
 from proofs_check import quantities as q
 from proofs_check.by_hand import ALONE, alone, by_hand

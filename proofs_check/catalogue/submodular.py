@@ -82,8 +82,8 @@ submodular = Claim(
         Form("the whole utility in their place", equal(q.visited_gradient, q.whole_utility_credit), domain=VISITED, instances=(SWITCH,)),
         Form("a trap for greedy", equal(4 * q.greedy_walk_value, q.trap_lure * q.best_walk_value), domain=LURED, instances=(LURE,)),
     ],
-    departs="Coverage functions, the layers as a gradient domination that holds for every policy. The trap has four states on its path: greedy has "
-    "(1 + epsilon)/4 of the best, and (1 + epsilon)/H with H of them.",
+    departs="Coverage functions; two or three items; two layers, as a gradient domination that holds for every policy. The trap has four states on "
+    "its path: greedy has (1 + epsilon)/4 of the best, and (1 + epsilon)/H with H of them.",
     negative_controls=[
         Control(
             "greedy for three items as for two",

@@ -203,6 +203,17 @@ def reference(
     raise typer.Exit(list_models(as_json) if model is None else show_model(model, as_json, out))
 
 
+@app.command()
+def explore(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; any that is free if left out.")] = 0,
+    show: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """A local web page: pick an instance, a method, a step size, and watch the run beside its bounds."""
+    from proofs_check.cli.explore import serve_page
+
+    raise typer.Exit(serve_page(port, show))
+
+
 @claims_app.callback(invoke_without_command=True)
 def claims(
     context: typer.Context,

@@ -17,7 +17,7 @@ from typing import Any
 from proofs_check.cli.output import line, print_json, say
 
 OPTIONAL = {
-    "gymnasium": "gym", "dask": "cluster", "hatchling": "", "quantecon": "", "jax": "", "torch": "",
+    "gymnasium": "gym", "dask": "cluster", "panel": "explore", "hatchling": "", "quantecon": "", "jax": "", "torch": "",
 }  # fmt: skip
 """Packages that a part of the library uses or is compared with, and the extra that brings them."""
 SOLVERS = {"HIGHS": ("highspy", "linear programs"), "CLARABEL": ("clarabel", "convex programs and certificates")}

@@ -99,6 +99,7 @@ MODULES = (
     "games_learning",
     "corrected_gradients",
     "sampling_schemes",
+    "lower_bounds",
 )
 __all__ = ["Quantity", "T", "defining_modules", "gap", "latex_names", "mu", "parse", "quantities", "quantity", "rho", "temporary"]
 

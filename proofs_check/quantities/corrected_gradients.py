@@ -53,7 +53,7 @@ def _path_product(c: Context, stages: int, whole: bool) -> Array:
     "state-action pairs",
 )
 def _path_hessian_product(c: Context) -> Array:
-    """Mean over all paths of the Hessian estimate times a direction of the logits, Phi the logarithms weighed by the rewards to go, in reward units."""
+    """Mean over all paths of the Hessian estimate times a direction of the logits, Phi the logarithms times the rewards to go, in reward units."""
     return by_stages(c, lambda stages: _path_product(c, stages, whole=True))[:, None]
 
 

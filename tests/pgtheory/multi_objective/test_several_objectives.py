@@ -93,7 +93,7 @@ def test_an_arm_that_linear_weights_miss() -> None:
 @pytest.mark.exact
 def test_a_point_inside_an_edge_is_no_vertex() -> None:
     """(3/2, 2) lies half-way between (1, 5/2) and (2, 3/2), and is the first of three equally good arms for the weights (1, 1)."""
-    arms = zoo.utilities.bandit(5)
+    arms = bandit(5)
     rewards = rational_array([[["3/2", 1, 2, 0, 3]], [[2, "5/2", "3/2", 3, 0]]])
     corners = rational_array([[0, 3], [1, "5/2"], [2, "3/2"], [3, 0]])
     assert (convex_front(arms, rewards).points == corners).all()

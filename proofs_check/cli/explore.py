@@ -1,0 +1,15 @@
+"""`pgtheory explore`: the page of `proofs_check.explore`, or one picture of it in a file."""
+
+from __future__ import annotations
+
+from proofs_check.cli.output import say
+
+
+def serve_page(port: int, show: bool) -> int:
+    """Serves the page until Ctrl-C."""
+    from proofs_check.explore import page, serve
+
+    page()  # a missing package is said before a server begins
+    say("Ctrl-C ends it")
+    serve(port, show)
+    return 0

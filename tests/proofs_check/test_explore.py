@@ -1,0 +1,100 @@
+"""`pgtheory explore`: what the picture shows, and the page that follows its widgets."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import urllib.request
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mdps import ModelError, zoo
+from pgtheory import NaturalPG
+from pgtheory.run import run
+from proofs_check import cli, explore
+from proofs_check.bounds import bounds_for_run
+
+
+def drawn(figure, name):
+    (line,) = [line for line in figure.axes[1].lines if line.get_gid() == name]
+    return np.asarray(line.get_ydata(), dtype=float)
+
+
+def test_the_gap_stands_beside_the_bounds_of_the_catalogue():
+    figure = explore.picture("arms([1, 4/5, 0])", "npg", "1/10", 50)
+    trajectory = run(zoo.load("arms([1, 4/5, 0])"), NaturalPG(step_size=0.1), 50)
+    assert np.array_equal(drawn(figure, "measured"), trajectory.gap())
+    bounds = bounds_for_run(trajectory)
+    assert "npg-one-over-T" in bounds
+    assert {line.get_gid() for line in figure.axes[1].lines} >= {f"bound-{name}" for name in bounds}
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [("arms([1, 4/5, 0])", "a corner is an action"), ("two_state", "two states"), ("chain(3)", "the model, with the last policy")],
+)
+def test_what_is_drawn_depends_on_the_model(model, says):
+    assert says in explore.picture(model, "npg", "1/10", 10).axes[0].get_title(loc="left")
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (("chainn", "npg", "1/10"), "chain"),
+        (("loop", "policy-iteration", "1/10"), "takes no step size"),
+        (("loop", "npg", "fast"), "step-size"),
+        (("loop", "npg", "1/10", 0), "iterations is 0"),
+        (("taxi", "npg", "1/10", 1), "501 states"),
+    ],
+)
+def test_bad_input_is_named(asked, says):
+    with pytest.raises(ModelError, match=says):
+        explore.picture(*asked)
+
+
+def test_without_panel_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "panel", None)
+    result = CliRunner().invoke(cli.app, ["explore", "--no-show"])
+    assert result.exit_code == 2
+    assert result.stderr == "pgtheory: the page needs the package Panel: pip install 'pgtheory[explore]'\n"
+
+
+@pytest.mark.peer
+@pytest.mark.filterwarnings("ignore")
+def test_the_page_follows_its_widgets():
+    panel = pytest.importorskip("panel")
+    page = explore.page()
+    widgets = {widget.name.split(" (")[0]: widget for widget in page[1]}
+
+    def shown():
+        return page[2][0] if hasattr(page[2], "__getitem__") else page[2]._pane
+
+    first = shown()
+    assert isinstance(first, panel.pane.Matplotlib)
+    widgets["or one of these"].value = "chain(3)"
+    assert widgets["instance"].value == "chain(3)"
+    assert "last policy" in shown().object.axes[0].get_title(loc="left")
+    before = drawn(shown().object, "measured")
+    widgets["step size"].value = "2"
+    assert drawn(shown().object, "measured")[-1] < before[-1]
+    widgets["step size"].value = "minus one"
+    assert isinstance(shown(), panel.pane.Alert)
+
+
+@pytest.mark.peer
+@pytest.mark.filterwarnings("ignore")
+def test_the_page_is_served_on_this_machine():
+    panel = pytest.importorskip("panel")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = panel.serve(explore.page, port=port, address="127.0.0.1", show=False, threaded=True)
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
+            text = answer.read().decode()
+    finally:
+        server.stop()
+    assert answer.status == 200
+    assert "<html" in text
