@@ -57,6 +57,7 @@ CITATIONS = {
     "howard1960dynamic": "Howard (1960)",
     "howard1966information": "Howard (1966)",
     "hsieh2022multi": "Hsieh, Iutzeler, Malick, Mertikopoulos (2022)",
+    "hsieh2022noregret": "Hsieh, Antonakopoulos, Cevher, Mertikopoulos (2022)",
     "hu2013kullback": "Hu, Hong (2013)",
     "iancu2015tight": "Iancu, Petrik, Subramanian (2015)",
     "iyengar2005robust": "Iyengar (2005)",

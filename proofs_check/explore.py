@@ -90,20 +90,31 @@ def page() -> Any:
     }
     widgets["example"].link(widgets["model"], value="value")
 
-    def shown(model: str, method: str, step_size: str, iterations: int, start: str) -> Any:
-        try:
-            return panel.pane.Matplotlib(picture(model, method, step_size, iterations, start), tight=False, sizing_mode="scale_width", max_width=1200)
-        except ModelError as error:
-            return panel.pane.Alert(str(error), alert_type="warning")
+    figure = panel.Column(sizing_mode="stretch_width")
 
-    figure = panel.bind(shown, **{name: widget for name, widget in widgets.items() if name != "example"})
+    def follow(*_: Any) -> None:
+        asked = {name: widget.value for name, widget in widgets.items() if name != "example"}
+        try:
+            drawn = panel.pane.Matplotlib(picture(**asked), tight=False, sizing_mode="scale_width", max_width=1200)
+        except ModelError as error:
+            drawn = panel.pane.Alert(str(error), alert_type="warning")
+        figure[:] = [drawn]
+
+    for name, widget in widgets.items():
+        if name != "example":  # it changes the instance, which is followed
+            widget.param.watch(follow, "value")
+    follow()
     heading = panel.pane.Markdown("## pgtheory explore\nSolid: the measured gap. Dashed: what a theorem of the catalogue says about this run.")
     return panel.Column(heading, panel.FlexBox(*widgets.values()), figure, sizing_mode="stretch_width")
 
 
 def serve(port: int = 0, show: bool = True) -> None:
-    """Serves the page on this machine only, until interrupted; port 0: any that is free."""
-    _panel().serve(page, port=port, address="127.0.0.1", show=show, title="pgtheory explore")
+    """Serves the page on this machine only, until interrupted; port 0: any that is free.  raises ModelError: no Panel, a port that is taken."""
+    panel = _panel()
+    try:
+        panel.serve(page, port=port, address="127.0.0.1", show=show, title="pgtheory explore")
+    except OSError as error:
+        raise ModelError(f"port {port} cannot be served: {error.strerror or error}; leave --port out for one that is free") from error
 
 
 def _panel() -> Any:

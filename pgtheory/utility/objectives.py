@@ -247,6 +247,15 @@ class OfFeatures(Utility):
     def slope(self, x: Array) -> Array:
         return floats_of(self.features) @ self.inner.slope(self.expected(x))
 
+    def tangent(self, occupancy: Array, slope: Array | None = None) -> tuple[float, Array]:
+        """The tangent of `inner` at the figures, or at its floor where they lie below: above F everywhere, and finite."""
+        if slope is not None:
+            return super().tangent(occupancy, slope)
+        z = self.expected(self.point(occupancy).astype(float))
+        z = np.maximum(z, self.inner.floor) if self.inner.floor > 0 else z
+        g = self.inner.slope(z)
+        return float(self.inner.of(z) - g @ z), self.reward(floats_of(self.features) @ g, np.shape(occupancy))
+
     @property
     def smoothness(self) -> float:
         if not math.isfinite(self.inner.free_smoothness):

@@ -60,6 +60,7 @@ MODULES = (
     "corrected_gradients",
     "sampling_schemes",
     "lower_bounds",
+    "noisy_games",
     "sampled",
     "conjectures",
 )

@@ -363,8 +363,8 @@ line_search = Claim(
     uses=["bellman-contraction"],
     instances=SMALL + HARD,
     departs="the search tries steps 10^-3 to 10^9 and the greedy policy: the bound needs no more than the greedy policy among them. Along the"
-    " bare natural curve the statement is false: its end is greedy only over the support of the policy (second control). With the greedy policy among the natural candidates, which are"
-    " exponentials, the best one can tie: rationals cannot hold it and balls cannot decide it, so that form is supported at best",
+    " bare natural curve the statement is false: its end is greedy only over the support of the policy (second control). With the greedy policy"
+    " among the natural candidates, which are exponentials, the best one can tie: no arithmetic here decides that, so that form is supported at best",
 )
 
 # Regularised

@@ -7,9 +7,8 @@ from proofs_check.cli.output import say
 
 def serve_page(port: int, show: bool) -> int:
     """Serves the page until Ctrl-C."""
-    from proofs_check.explore import page, serve
+    from proofs_check.explore import serve
 
-    page()  # a missing package is said before a server begins
-    say("Ctrl-C ends it")
+    say("the page takes some seconds to come up; Ctrl-C ends it")
     serve(port, show)
     return 0

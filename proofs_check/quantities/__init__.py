@@ -100,6 +100,7 @@ MODULES = (
     "corrected_gradients",
     "sampling_schemes",
     "lower_bounds",
+    "noisy_games",
 )
 __all__ = ["Quantity", "T", "defining_modules", "gap", "latex_names", "mu", "parse", "quantities", "quantity", "rho", "temporary"]
 

@@ -69,7 +69,7 @@ def _gradient_along(c: Context, stages: int) -> Array:
     slope = (policy_slopes(c, "softmax")[:, 0] * direction.reshape(len(direction), 1, 1, -1)).sum(axis=-1)[..., None]
     policy, moves = Dual(c.policies[:, 0], slope), c.transitions * c.discount[:, None, None, None]
     none = slope[:, :, 0] * 0
-    values, ahead = [Dual(c.mu * 0, none)], []
+    values, ahead = [Dual(c.mu * 0, none)], list[Dual]()
     for _ in range(stages):
         q = Dual(c.rewards + np.einsum("bsat,bt->bsa", moves, values[0].value), np.einsum("bsat,btk->bsak", moves, values[0].slope))
         each = policy * q

@@ -86,7 +86,7 @@ def _last_step_size(c: Context) -> Array:
 
 def _stage_backups(c: Context, rewards: Array, policies: list[Array] | None, stages: int) -> tuple[list[Array], Array]:
     """(action values (B, S, A) of every stage, value (B,) from mu) of the given policies, or of the best ones, without a discount."""
-    values, out = c.mu * 0, []
+    values, out = c.mu * 0, list[Array]()
     for h in reversed(range(stages)):
         ahead = rewards + np.einsum("bsat,bt->bsa", c.transitions, values)
         values = arithmetic.maximum(ahead, axis=-1) if policies is None else (policies[h] * ahead).sum(axis=-1)

@@ -54,7 +54,8 @@ def _draws(c: Context, rule: Rule) -> tuple[list[Array], list[Array]]:
     """After each pull: the largest surplus n_a - t pi_a so far (B,), and the surpluses (B, A)."""
     policy = c.policies[:, 0, 0]
     counts = policy * 0
-    most, surplus = [], []
+    most: list[Array] = []
+    surplus: list[Array] = []
     for t in range(1, int(to_float(given(c, "rounds")).max()) + 1):
         picked = _largest(rule(policy, counts, t))
         counts = counts + np.eye(policy.shape[-1], dtype=int)[picked]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 
 import numpy as np
@@ -69,7 +73,8 @@ def test_the_page_follows_its_widgets():
     widgets = {widget.name.split(" (")[0]: widget for widget in page[1]}
 
     def shown():
-        return page[2][0] if hasattr(page[2], "__getitem__") else page[2]._pane
+        (pane,) = page[2]
+        return pane
 
     first = shown()
     assert isinstance(first, panel.pane.Matplotlib)
@@ -85,16 +90,33 @@ def test_the_page_follows_its_widgets():
 
 @pytest.mark.peer
 @pytest.mark.filterwarnings("ignore")
-def test_the_page_is_served_on_this_machine():
+def test_the_page_is_served_and_a_browser_draws_it():
+    """In headless Chromium: the widgets' labels and the figure are in the document."""
     panel = pytest.importorskip("panel")
+    browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = panel.serve(explore.page, port=port, address="127.0.0.1", show=False, threaded=True)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
-            text = answer.read().decode()
+        assert "<html" in _fetched(f"http://127.0.0.1:{port}/")
+        if browser is not None:
+            command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"]
+            seen = subprocess.run([*command, f"http://127.0.0.1:{port}/"], capture_output=True, text=True, timeout=120, check=False).stdout
+            assert "pgtheory explore" in seen
+            assert "bk-panel-models-markup-HTML" in seen or "Matplotlib" in seen or "data-root-id" in seen
     finally:
         server.stop()
-    assert answer.status == 200
-    assert "<html" in text
+
+
+def _fetched(address):
+    """The page, once the server is up."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                return answer.read().decode()
+        except urllib.error.URLError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)

@@ -282,6 +282,13 @@ def test_features_need_not_sum_to_1() -> None:
     assert solved.value <= 0 <= solved.upper + 1e-12 and solved.gap < 1e-6  # Clarabel's tolerance
 
 
+def test_an_entropy_of_features_has_a_certificate_where_a_feature_is_0() -> None:
+    """From the first arm only the first of three features is seen; the best law (1/3, 1/3, 1/3) of them is reached with (1/3, 0, 2/3)."""
+    utility = OfFeatures(Entropy(), np.array([[[1.0, 0, 0], [0, 1, 0], [0, 0.5, 0.5]]]))
+    run = run_frank_wolfe(zoo.arms([0, 0, 0]), utility, 5, initial=np.array([[1.0, 0, 0]]))
+    assert np.all(np.isfinite(run.uppers)) and run.upper >= math.log(3) - 64 * EPS >= run.values.max() - 128 * EPS
+
+
 def test_a_convex_function_is_refused_inside_a_sum_and_of_features_too() -> None:
     mdp, convex = zoo.arms([0, 0, 0]), UserUtility(lambda x: float(x @ x), lambda x: 2 * x)
     for utility in (Sum(((1.0, convex),), (1, 3)), OfFeatures(convex, np.eye(3)[None])):
