@@ -23,7 +23,7 @@ _HOME = {
     "plot_run": "proofs_check.plots",
 }
 _FUNCTIONS = ("exp", "log", "sqrt", "Max", "Min", "Rational")
-_MODULES = ("domains", "quantities", "reference", "store", "testing")
+_MODULES = ("domains", "explore", "quantities", "reference", "store", "testing")
 __all__ = [*_HOME, *_FUNCTIONS, *_MODULES]
 
 

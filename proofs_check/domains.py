@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import sympy
 
+from mdps.errors import ModelError, nearest
 from mdps.rational import fraction, rational, rational_array
 from proofs_check import expression
 from proofs_check.instance import Batch, Instance
@@ -118,6 +119,15 @@ class Extra:
         return [uniform, *mixed] if self.kind == "interior" else [uniform, *(rational_array(one.tolist()) for one in ones), mixed[1]]
 
 
+KINDS: dict[str, tuple[str | None, ...]] = {
+    "policy": ("default", "interior", "uniform", "deterministic", "any"),
+    "other": (None, "any", "interior"),
+    "mu": ("positive", "any"),
+    "rho": ("any", "mu"),
+}
+"""What the words in a `Domain` may be."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Domain:
     """Random and named instances with the start distributions, policies and rewards that a claim allows.
@@ -144,6 +154,13 @@ class Domain:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "extras", tuple(dict(self.extras).items()))
+        if self.max_states < 1 or self.min_actions < 1 or self.max_actions < self.min_actions:
+            sizes = f"max_states={self.max_states}, min_actions={self.min_actions}, max_actions={self.max_actions}"
+            raise ModelError(f"no model has the sizes {sizes}: at least one state, one action, and max_actions not below min_actions")
+        for name, known in KINDS.items():
+            if getattr(self, name) not in known:
+                near = nearest(str(getattr(self, name)), [kind for kind in known if kind is not None])
+                raise ModelError(f"{name}={getattr(self, name)!r} is none of {', '.join(map(repr, known))}.{near}")
 
     def replace(self, **changes: Any) -> Domain:
         return dataclasses.replace(self, **changes)

@@ -79,7 +79,7 @@ def page() -> Any:
 
     raises  ModelError: Panel is not installed (says how to)
     """
-    panel = _panel()
+    panel = panel_package()
     widgets = {
         "model": panel.widgets.TextInput(name="instance (a zoo expression, gym:ID, or a file)", value=MODELS[0]),
         "example": panel.widgets.Select(name="or one of these", options=list(MODELS), value=MODELS[0]),
@@ -110,14 +110,15 @@ def page() -> Any:
 
 def serve(port: int = 0, show: bool = True) -> None:
     """Serves the page on this machine only, until interrupted; port 0: any that is free.  raises ModelError: no Panel, a port that is taken."""
-    panel = _panel()
+    panel = panel_package()
     try:
         panel.serve(page, port=port, address="127.0.0.1", show=show, title="pgtheory explore")
     except OSError as error:
         raise ModelError(f"port {port} cannot be served: {error.strerror or error}; leave --port out for one that is free") from error
 
 
-def _panel() -> Any:
+def panel_package() -> Any:
+    """The package Panel.  raises ModelError: it is not installed (says how to install it)."""
     try:
         import panel
     except ModuleNotFoundError as error:

@@ -1,9 +1,9 @@
 """What every test shares: reproducible property tests, and which of the slow ones run.
 
 Slow tests (marker `slow`) are whole sweeps of something that a faster test samples. `--slow=SHARE` says which of them run: `all`, `none` or
-`K/N`, those whose name hashes to K modulo N. The default 0/8 is a fixed sample: the same tests on every machine, with any number of workers.
+`K/N`, those whose name hashes to K modulo N. The default 0/16 is a fixed sample: the same tests on every machine, with any number of workers.
 
-Tests of each form of the catalogue (marker `catalogue`) are sampled in the same way, `--catalogue=0/4` by default, by the form's name: all tests
+Tests of each form of the catalogue (marker `catalogue`) are sampled in the same way, `--catalogue=0/8` by default, by the form's name: all tests
 of a form run or none.  Every form is judged by `make verify` in the same CI run.
 """
 
@@ -22,9 +22,9 @@ hypothesis.settings.load_profile("pgtheory")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", default="0/8", metavar="all|none|K/N", help="which slow tests run: all, none, or a share (default 0/8)")
+    parser.addoption("--slow", default="0/16", metavar="all|none|K/N", help="which slow tests run: all, none, or a share (default 0/16)")
 
-    parser.addoption("--catalogue", default="0/4", metavar="all|none|K/N", help="which forms of the catalogue are tested one by one (default 0/4)")
+    parser.addoption("--catalogue", default="0/8", metavar="all|none|K/N", help="which forms of the catalogue are tested one by one (default 0/8)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

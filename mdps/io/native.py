@@ -68,7 +68,9 @@ def from_json(data: Any, where: str = "model", discount: Any = None) -> MDP:
         raise ModelError(f"{where}: a model is a JSON object, not {type(data).__name__}")
     for key in data:
         if key not in fields:
-            raise ModelError(f"{where}: unknown field {key!r}.{nearest(key, fields)}")
+            raise ModelError(
+                f"{where}: unknown field {key!r}.{nearest(key, fields)} A model has {', '.join(fields)}; `pydoc mdps.io.native` describes them"
+            )
     if data.get("format", "mdps") != "mdps" or data.get("version", 1) != 1:
         raise ModelError(f"{where}: format {data.get('format')!r} version {data.get('version')!r}; this reads format 'mdps' version 1")
     states, names = _count_or_names(data, where)

@@ -36,9 +36,7 @@ OPPOSITE = _arms("rewards 1 and -1 at equal shares", ["1/2", "1/2"], rewards=[1,
 balanced = Claim(
     id="sampling-error-and-corrected-sampling",
     title="Pulling the arm with the largest deficit keeps the frequencies within (2A - 2)(1 - 1/A)/t of the policy",
-    source=Source(
-        "corrado2023policy", where="the sampling error that its behaviour policies correct, as recalled; the rule and its bounds derived here"
-    ),
+    source=Source("corrado2023policy", where="the sampling error it corrects, as recalled; rule and bounds derived here", version="arXiv:2311.08290"),
     domain=ARMS,
     settings=PULLS,
     forms=[

@@ -408,9 +408,11 @@ def run(
             raise ModelError("--utility goes without --temperature, --geometry, --robust, --risk and --start")
         told = {"utility": utility, "discount": discount, "step_size": step_size, "seed": seed}
         raise typer.Exit(run_utility_methods(model, method, iterations, **told, plot=plot, as_json=as_json, out=out, trail=csv))
-    from proofs_check.cli.runs import risk_options, robust_options, run_methods
+    from proofs_check.cli.runs import list_methods, risk_options, robust_options, run_methods
     from proofs_check.cli.sampled import Sampling, is_sampled, run_sampled_methods
 
+    if method.strip() == "?":
+        raise typer.Exit(list_methods())
     options = {"step_size": step_size, "temperature": temperature, "geometry": geometry} | robust_options(robust)
     if any(is_sampled(part) for part in method.split(",")):
         if risk is not None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mdps.errors import ModelError
 from proofs_check.cli.output import line, print_json, table
+
+LEAST_MEMORY = 256
+"""MiB of address space with which the student's process still starts."""
 
 
 def list_exercises(as_json: bool) -> int:
@@ -40,6 +44,10 @@ def grade_file(name: str, path: Path, seconds: float, memory: int, as_json: bool
     """Points, and for what is wrong the smallest instance; status 1 for less than all points."""
     from proofs_check.grading import Limits, grade
 
+    if not (0 < seconds < float("inf")):
+        raise ModelError(f"--seconds is {seconds}; it must be a positive number")
+    if memory < LEAST_MEMORY:
+        raise ModelError(f"--memory is {memory}; the least is {LEAST_MEMORY} MiB, for Python and numpy themselves")
     result = grade(name, path, Limits(call=seconds, memory=memory))
     if as_json:
         print_json(result.to_json())

@@ -18,8 +18,11 @@ from proofs_check.cli.output import line, print_json, table
 from proofs_check.files import write_whole
 
 PICTURES = (".svg", ".png", ".pdf")
-FLAGS = {"measure": "risk"}
+FLAGS = {"measure": "risk", "ambiguity": "robust"}
 """Fields of methods whose option has another name."""
+OPTIONS = ("step-size", "temperature", "geometry", "robust", "risk", "horizon")
+"""Settings that are options of the command; the others are written at the name, `trpo:radius=0.1`."""
+EXAMPLES = {"risk": "cvar:0.1", "robust": "l1:0.2"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +183,8 @@ def methods_in(names: str, options: dict[str, str | None]) -> dict[str, Any]:
             given[key] = value
         for key, text in options.items():
             if text is not None and key in fields:
-                given.setdefault(key, text)
+                if key != "radius" or "ambiguity" in fields:  # the radius of a trust region is another one
+                    given.setdefault(key, text)
         if part in out:
             raise ModelError(f"--method names {part} twice")
         out[part] = make_method(name, given)
@@ -189,11 +193,27 @@ def methods_in(names: str, options: dict[str, str | None]) -> dict[str, Any]:
 
 def _all_taken(parts: list[str], options: dict[str, str | None]) -> None:
     """ModelError where an option is given that none of the methods has."""
+    from pgtheory.policy_gradient import NAMES
+
     fields = {name: fields_of(name) for name in (part.split(":")[0] for part in parts)}
     for key, text in options.items():
-        if text is not None and not any(key in own for own in fields.values()):
+        needed = "ambiguity" if key == "radius" else key  # --robust gives both
+        if text is not None and not any(needed in own for own in fields.values()):
             which = "; ".join(f"{name} {_takes(own)}" for name, own in fields.items())
-            raise ModelError(f"no method here has --{FLAGS.get(key, key).replace('_', '-')}: {which}")
+            flag = f"--{FLAGS.get(needed, needed).replace('_', '-')}"
+            few = needed in FLAGS  # for a measure or a set a user needs other methods: which?
+            others = f". Methods with {flag}: {', '.join(n for n in NAMES if needed in fields_of(n))}" if few else ""
+            raise ModelError(f"no method here has {flag}: {which}{others}")
+
+
+def list_methods() -> int:
+    """All names that `--method` takes, with their settings."""
+    from pgtheory.policy_gradient import NAMES
+    from proofs_check.cli.sampled import NAMES as SAMPLED
+
+    known = [(name, _takes(fields_of(name))) for name in NAMES]
+    table(("method", "settings"), [*known, *((name, "sampled: --samples, --runs, --horizon, --seed") for name in SAMPLED)])
+    return 0
 
 
 def fields_of(name: str) -> dict[str, Any]:
@@ -204,7 +224,8 @@ def fields_of(name: str) -> dict[str, Any]:
 
 
 def _takes(fields: dict[str, Any]) -> str:
-    return "takes " + (", ".join(f"--{FLAGS.get(field, field).replace('_', '-')}" for field in fields) or "no settings")
+    shown = [field for field in fields if field != "radius" or "ambiguity" not in fields]  # --robust gives both
+    return "takes " + (", ".join(f"--{FLAGS.get(field, field).replace('_', '-')}" for field in shown) or "no settings")
 
 
 def make_method(name: str, settings: dict[str, str]) -> Any:
@@ -222,8 +243,11 @@ def make_method(name: str, settings: dict[str, str]) -> Any:
             raise ModelError(f"{name} has the geometry in its name; --geometry {values['geometry']} contradicts it")
     missing = [key for key, field in fields.items() if key not in values and field.default is field.default_factory is dataclasses.MISSING]
     if missing:
-        flag = f"--{FLAGS.get(missing[0], missing[0]).replace('_', '-')}"
-        raise ModelError(f"{name} needs {flag}, for example {flag} {'cvar:0.1' if missing[0] == 'measure' else '0.1'}")
+        first = "ambiguity" if missing[0] == "radius" and "ambiguity" in fields else missing[0]
+        flag = FLAGS.get(first, first).replace("_", "-")
+        if flag not in OPTIONS:
+            raise ModelError(f"{name} needs {flag}, for example {name}:{flag}=0.1")
+        raise ModelError(f"{name} needs --{flag}, for example --{flag} {EXAMPLES.get(flag, '0.1')}")
     return method_named(name)(**values)
 
 

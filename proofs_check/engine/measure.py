@@ -177,7 +177,10 @@ def _code(name: str) -> Any:
 
 
 def _ratio(p: int, q: int) -> float:
-    return p / q
+    try:
+        return p / q
+    except OverflowError:
+        raise ModelError(f"the statement holds a number of {len(str(abs(p) // q))} digits; the search is in float64, which ends at 1.8e308") from None
 
 
 def tolerance(context: Context, logs: bool = False) -> Array:

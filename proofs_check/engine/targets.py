@@ -68,11 +68,10 @@ def claims_of_file(path: pathlib.Path) -> list[Any]:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except ModelError:
-        raise
     except Exception as error:
         line = getattr(error, "lineno", None) or _line_in(error, path)
-        raise ModelError(f"{path}{f', line {line}' if line else ''}: {type(error).__name__}: {error}") from error
+        kind = "" if isinstance(error, ModelError) else f"{type(error).__name__}: "
+        raise ModelError(f"{path}{f', line {line}' if line else ''}: {kind}{error}") from error
     found = [value for value in vars(module).values() if isinstance(value, Claim | SampledClaim)]
     if not found:
         raise ModelError(f"{path} defines no Claim; write `claim = Claim(id=..., ...)`")

@@ -21,5 +21,5 @@ def exercises() -> dict[str, Exercise]:
 def exercise(name: str) -> Exercise:
     """One exercise.  raises ModelError: there is none of that name"""
     if name not in exercises():
-        raise ModelError(f"there is no exercise {name!r}{nearest(name, list(exercises()))}; `pgtheory grade --list` names them")
+        raise ModelError(f"there is no exercise {name!r}.{nearest(name, list(exercises()))} `pgtheory grade --list` names them")
     return exercises()[name]

@@ -1,7 +1,7 @@
 """The game min_x max_y xy with multiplicative noise: optimistic steps of two lengths, every outcome of the noise followed.
 
-X = (x, y), J X = (y, -x).  Look ahead to U = X - look_ahead G with the gradient G seen last, see G' = (1 + noise) * J U, each player's noise being s or
--s with equal probability and independent, and step X' = X - eta G'.  kappa = 1 + s^2 is what the noise does to the square of a gradient.
+X = (x, y), J X = (y, -x).  Look ahead to U = X - look_ahead G with the gradient G seen last, see G' = (1 + noise) * J U, and step
+X' = X - eta G'; each player's noise is s or -s with equal probability, independently.  kappa = 1 + s^2 is what it does to the square of a gradient.
 """
 
 from __future__ import annotations

@@ -340,7 +340,7 @@ def _occupancy_diameter_squared(c: Context) -> Array:
     return per_instance(arithmetic.maximum(apart.reshape(len(apart), -1), axis=-1))
 
 
-@define("uniform_target_gap", r"\tfrac12|x_k-\tfrac1A\mathbf 1|^2", "instance")
+@define("uniform_target_gap", r"\tfrac12|x_k-\tfrac1A|^2", "instance")
 def _uniform_target_gap(c: Context) -> Array:
     """What Frank and Wolfe's k-th point lacks in a bandit whose utility is minus half the squared distance from equal shares."""
     actions = c.rewards.shape[-1]

@@ -118,6 +118,7 @@ def _nested(mdp: MDP) -> dict[str, Any]:
     from pgtheory.risk.nested import solve_nested_exactly
 
     found = solve_nested_exactly(mdp, f"cvar:{LEVEL}")
+    assert found.actions is not None  # it is, where no policy was given
     return {"values": found.values, "policy": [int(a) for a in found.actions], "value": (mdp.exact.start * found.values).sum()}
 
 

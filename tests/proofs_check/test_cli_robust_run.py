@@ -47,7 +47,7 @@ def test_sets_that_the_methods_do_not_take_are_refused(call):
         (("--robust", "l1:0.2,support=nominal", "--method", "robust-pg"), "the gradient methods take a ball"),
         (("--robust", "l9:0.2", "--method", "robust-pg"), "l9"),
         (("--robust", "l1:0.2", "--method", "npg"), "no method here has"),
-        (("--method", "robust-pg"), "robust-pg needs --radius"),
+        (("--method", "robust-pg"), "robust-pg needs --robust, for example --robust l1:0.2"),
     ):
         result = call("run", "loop(1/2)", *words, "--step-size", "1/2", "--iterations", 5)
         assert result.exit_code == 2 and message in " ".join(result.output.split()), result.output

@@ -12,7 +12,7 @@ import pytest
 from mdps.rational import fraction
 from pgtheory import arithmetic
 from pgtheory.sampling.bandits import Bandit, MirrorDescent, SoftmaxGradient, expectations
-from proofs_check.catalogue import corrected_gradients, games_learning, get_claim, lower_bounds, regret, sampling_schemes
+from proofs_check.catalogue import corrected_gradients, games_learning, get_claim, lower_bounds, noisy_games, regret, sampling_schemes
 from proofs_check.engine.certify import exact_contexts
 from proofs_check.instance import Batch, float_context
 from proofs_check.quantities import quantity
@@ -98,7 +98,9 @@ def test_a_policy_that_changes_gains_what_a_fixed_one_cannot():
 
 def test_hessians_along_paths():
     assert exact(corrected_gradients.TWO_STAGES, "path_hessian_product") == exact(corrected_gradients.TWO_STAGES, "stage_gradient_along")
-    assert floats(corrected_gradients.CROSSING, "segment_miss_far_end")[0] == pytest.approx(math.sqrt(2) * 0.0149187, rel=1e-4)
+    change, far = floats(corrected_gradients.CROSSING, "gradient_change"), floats(corrected_gradients.CROSSING, "segment_far_end")
+    assert change[0] == pytest.approx(-0.14501, abs=1e-5) and far[0] == pytest.approx(-0.15993, abs=1e-5)
+    assert floats(corrected_gradients.CROSSING, "segment_mean") == pytest.approx(change, abs=1e-14)
     assert exact(corrected_gradients.BOWL, "transported_error") == [0, F(1, 4), 0]
 
 
@@ -133,3 +135,16 @@ def test_two_coins_and_a_fitted_model():
     assert floats(lower_bounds.FAR, "least_test_error")[0] == pytest.approx(np.minimum(p, q).sum(), rel=1e-12)
     assert exact(lower_bounds.LAMP, "fitted_plan_error")[0] == 1 / (1 - F(27, 50)) - 1 / (1 - F(9, 20))
     assert exact(lower_bounds.FADING, "fitted_plan_error")[0] == 9 * exact(lower_bounds.FADING, "next_value_error")[0]
+
+
+def test_equal_steps_under_noise_as_large_as_the_gradient():
+    assert exact(noisy_games.LOUD, "settled_square_equal") == [1 + 2 * F(1, 10) ** 4]
+    assert exact(noisy_games.SURE, "settled_square_equal") == [1 - F(1, 10) ** 2 + F(1, 10) ** 4]
+    place, seen, total = np.array([1.0, 0.0]), np.array([0.0, -1.0]), 0.0
+    for _ in range(5):  # without noise there is one path
+        total += place @ place
+        ahead = place - 0.2 * seen
+        seen = np.array([ahead[1], -ahead[0]])
+        place = place - 0.1 * seen
+    assert floats(noisy_games.SURE, "separated_squares")[0] == pytest.approx(total, rel=1e-14)
+    assert exact(noisy_games.AT_REST, "game_potential_after") == [0]
