@@ -18,10 +18,11 @@ GREEK = {
 }  # fmt: skip
 OPERATORS = {
     "le": "≤", "ge": "≥", "leq": "≤", "geq": "≥", "cdot": "·", "times": "×", "sum": "∑", "in": "∈", "infty": "∞", "nabla": "∇", "partial": "∂",
-    "|": "‖", "Vert": "‖", "sim": "∼", "prime": "′", "to": "→", "neq": "≠", "forall": "∀", "{": "{", "}": "}", "lbrace": "{", "rbrace": "}",
+    "|": "‖", "Vert": "‖", "lVert": "‖", "rVert": "‖",
+    "sim": "∼", "prime": "′", "to": "→", "neq": "≠", "forall": "∀", "{": "{", "}": "}", "lbrace": "{", "rbrace": "}",
     "langle": "⟨", "rangle": "⟩", "lceil": "⌈", "rceil": "⌉", "lfloor": "⌊", "rfloor": "⌋", "notin": "∉", "ne": "≠", "propto": "∝", "prod": "∏",
     "mid": "|", "lvert": "|", "rvert": "|", "int": "∫",
-    "pm": "±", "dots": "…", "ldots": "…", "cdots": "⋯", "subset": "⊂", "cup": "∪", "cap": "∩", "circ": "∘",
+    "pm": "±", "dots": "…", "ldots": "…", "cdots": "⋯", "subset": "⊂", "cup": "∪", "cap": "∩", "circ": "∘", "top": "⊤",
 }  # fmt: skip
 FUNCTIONS = ("log", "exp", "max", "min", "sup", "inf", "arg", "cos", "sin", "Pr")
 ACCENTS = {"bar": "¯", "hat": "^", "tilde": "~", "overline": "¯"}

@@ -7,7 +7,6 @@ control was not; 2 bad usage or input, with one line that says what to do; 130 i
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,57 +14,19 @@ import typer
 import typer.core
 
 from mdps.errors import ModelError
+from proofs_check.cli.group import Commands
 from proofs_check.cli.options import Bench, Budget, Direction, Discount, Json, Model, Rectangular, RiskOf, SolveMethod, known_ids
-
-_UsageError: Any = typer.BadParameter.__mro__[1]
-INTERRUPTED = 130
-
-
-class _Commands(typer.core.TyperGroup):
-    """Every failure that is the user's ends in one line on stderr and status 2, never in a traceback."""
-
-    def main(self, args: Any = None, **options: Any) -> Any:  # type: ignore[override]
-        options |= {"prog_name": "pgtheory", "standalone_mode": False}
-        try:
-            status = super().main(args=args, **options)
-        except _UsageError as error:
-            raise SystemExit(_usage(error)) from None
-        except ModelError as error:
-            raise SystemExit(_fail(str(error))) from None
-        except (typer.Abort, KeyboardInterrupt):
-            typer.echo("interrupted", err=True)
-            raise SystemExit(INTERRUPTED) from None
-        except BrokenPipeError:
-            sys.stderr.close()
-            raise SystemExit(0) from None
-        raise SystemExit(status if isinstance(status, int) else 0)
-
-
-def _usage(error: Any) -> int:
-    context = getattr(error, "ctx", None)
-    where = context.command_path if context else "pgtheory"
-    if not str(error.format_message()).strip() or type(error).__name__ == "NoArgsIsHelpError":
-        typer.echo(context.get_help() if context else "", err=True)
-        return 2
-    message = " ".join(error.format_message().replace("Value error, ", "").replace("Input should be", "it should be").split()).rstrip(".")
-    return _fail(f"{message[:1].lower()}{message[1:]}{'' if message.endswith('?') else '.'} `{where} --help` lists what there is")
-
-
-def _fail(message: str) -> int:
-    typer.echo(f"pgtheory: {message}", err=True)
-    return 2
-
 
 app = typer.Typer(
     name="pgtheory",
-    cls=_Commands,
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help="The theory of policy gradients as software that can be run against itself: verify theorems on real MDPs, solve them, run methods.",
 )
-claims_app = typer.Typer(cls=_Commands, rich_markup_mode=None, help="List the claims, or show one.")
+claims_app = typer.Typer(cls=Commands, rich_markup_mode=None, help="List the claims, or show one.")
 app.add_typer(claims_app, name="claims", invoke_without_command=True)
 
 

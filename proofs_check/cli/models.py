@@ -14,14 +14,13 @@ import numpy as np
 
 from mdps.errors import ModelError, plural
 from mdps.rational import fraction
+from proofs_check.cli.group import INTERRUPTED
 from proofs_check.cli.output import is_terminal, line, print_json, say, table
 from proofs_check.files import to_json, write_whole
 
 MOST_ROWS = 24
 """States (or recorded iterations) that a table on the terminal shows; `--json` and `--out` hold all."""
 MOST_CHARACTERS = 45
-INTERRUPTED = 130
-"""Exit status after Ctrl-C; the best bounds so far are printed and written all the same."""
 
 
 def solve_model(

@@ -188,7 +188,7 @@ def _new_folder() -> Path:
 
 
 def _interrupted(progress: Progress, store: Store, request: Request) -> int:
-    from proofs_check.cli import INTERRUPTED
+    from proofs_check.cli.group import INTERRUPTED
 
     say()
     for verdict in progress.finished:

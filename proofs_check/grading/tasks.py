@@ -15,7 +15,7 @@ MODULES = ("planning", "gradients", "averse")
 def exercises() -> dict[str, Exercise]:
     """All exercises by name."""
     modules = [importlib.import_module(f"proofs_check.grading.{name}") for name in MODULES]
-    return {task.name: task for module in modules for task in module.EXERCISES}
+    return {task.name: task for task in sorted((task for module in modules for task in module.EXERCISES), key=lambda task: task.notebook)}
 
 
 def exercise(name: str) -> Exercise:

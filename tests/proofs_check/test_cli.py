@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from mdps.errors import ModelError
 from proofs_check import cli
-from proofs_check.cli import output
+from proofs_check.cli import group, output
 from proofs_check.report import counterexample_files
 from proofs_check.verdict import as_dict
 
@@ -226,7 +226,7 @@ def test_ctrl_c_says_what_is_finished_and_that_it_resumes(call, engine):
 
     engine(expected_run(), meanwhile=interrupt)
     result = call("verify", "--out", "out")
-    assert result.exit_code == cli.INTERRUPTED
+    assert result.exit_code == group.INTERRUPTED
     assert "pg-theorem-direct-and-softmax, direct: proved" in result.stderr
     assert re.search(
         r"interrupted: 1 of \d+ forms finished; they are kept in runs/evidence.sqlite, and the same command resumes there", result.stderr

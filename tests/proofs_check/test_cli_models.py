@@ -13,7 +13,7 @@ import textwrap
 import pytest
 from typer.testing import CliRunner
 
-from proofs_check import cli
+from proofs_check.cli import group
 
 
 @pytest.fixture
@@ -142,6 +142,6 @@ def test_ctrl_c_ends_a_real_process_with_one_line(tmp_path):
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
-    assert process.returncode == cli.INTERRUPTED
+    assert process.returncode == group.INTERRUPTED
     assert "Traceback" not in errors
     assert "interrupted: 0 of 5 forms finished" in errors

@@ -18,7 +18,7 @@ from proofs_check.engine.targets import claims_of_file
     [
         ({"max_states": 0}, "max_states=0"),
         ({"max_actions": 1, "min_actions": 2}, "max_actions=1"),
-        ({"policy": "unifrm"}, "policy='unifrm' is none of .* Did you mean uniform?"),
+        ({"policy": "unifrm"}, r"policy='unifrm' is none of .* Did you mean uniform?"),
         ({"mu": "postive"}, "Did you mean positive?"),
     ],
 )
@@ -44,9 +44,9 @@ def test_robust_is_for_robust_methods_only():
     options = {"step_size": "1/10"} | robust_options("l1:0.2")
     with pytest.raises(ModelError, match=r"no method here has --robust: npg takes --step-size\. Methods with --robust: drpg, .*robust-pg"):
         methods_in("npg", options)
-    with pytest.raises(ModelError, match="no method here has --robust: trpo"):  # its radius is that of a trust region
+    with pytest.raises(ModelError, match=r"no method here has --robust: trpo"):  # its radius is that of a trust region
         methods_in("trpo", robust_options("l1:0.2"))
-    with pytest.raises(ModelError, match="robust-pg needs --robust, for example --robust l1:0.2"):
+    with pytest.raises(ModelError, match=r"robust-pg needs --robust, for example --robust l1:0.2"):
         methods_in("robust-pg", {"step_size": "1/10"})
     assert methods_in("robust-pg", options)["robust-pg"].radius == 0.2
 
@@ -64,5 +64,5 @@ def test_limits_of_marking_are_named_as_typed(tmp_path, seconds, memory, said):
 
 
 def test_an_unknown_field_comes_with_the_known_ones():
-    with pytest.raises(ModelError, match="unknown field 'rewards'.*discount, states, actions, start, transitions"):
+    with pytest.raises(ModelError, match=r"unknown field 'rewards'.*discount, states, actions, start, transitions"):
         from_json({"rewards": []})
