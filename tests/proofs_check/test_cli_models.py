@@ -13,6 +13,7 @@ import textwrap
 import pytest
 from typer.testing import CliRunner
 
+from proofs_check import cli
 from proofs_check.cli import group
 
 
