@@ -346,10 +346,10 @@ def run(
     as_json: Json = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write times, policies, parameters and values of one run to .npz.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write t, gap, value and bounds of all runs to .csv.")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Sampled methods (reinforce, storm-pg, ...): paths a step.")] = 10,
-    runs: Annotated[int, typer.Option(min=1, help="Sampled methods: independent runs.")] = 20,
+    samples: Annotated[int | None, typer.Option(min=1, help="Sampled methods (reinforce, storm-pg, ...): paths a step; 10 if left out.")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Sampled methods: independent runs; 20 if left out.")] = None,
     horizon: Annotated[int | None, typer.Option(min=1, help="Steps of a path (sampled methods), of the return (risk-pg).")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Sampled methods: seed.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Sampled methods: seed; 0 if left out.")] = None,
 ) -> None:
     """Run policy gradient methods on a model and compare them: final gap, fitted rate, the theorems that apply."""
     if constraint or costs is not None:
@@ -367,9 +367,10 @@ def run(
 
         if any(x is not None for x in (temperature, geometry, robust, risk)) or start != "uniform":
             raise ModelError("--utility goes without --temperature, --geometry, --robust, --risk and --start")
-        told = {"utility": utility, "discount": discount, "step_size": step_size, "seed": seed}
+        told = {"utility": utility, "discount": discount, "step_size": step_size, "seed": seed or 0}
         raise typer.Exit(run_utility_methods(model, method, iterations, **told, plot=plot, as_json=as_json, out=out, trail=csv))
     from proofs_check.cli.runs import list_methods, risk_options, robust_options, run_methods
+    from proofs_check.cli.sampled import NAMES as SAMPLED
     from proofs_check.cli.sampled import Sampling, is_sampled, run_sampled_methods
 
     if method.strip() == "?":
@@ -378,10 +379,13 @@ def run(
     if any(is_sampled(part) for part in method.split(",")):
         if risk is not None:
             raise ModelError("--risk is for the risk-averse methods, which know the model; the sampled ones have none of it")
-        chosen = Sampling(samples, runs, horizon, seed)
+        chosen = Sampling(samples or 10, runs or 20, horizon, seed or 0)
         raise typer.Exit(
             run_sampled_methods(model, method, options, iterations, chosen, discount=discount, plot=plot, as_json=as_json, out=out, trail=csv)
         )
+    for flag, value in (("--samples", samples), ("--runs", runs), ("--seed", seed)):
+        if value is not None:
+            raise ModelError(f"{flag} is for sampled methods ({', '.join(SAMPLED)}); {method} takes exact gradients and is run once")
     options |= risk_options(risk, horizon)
     raise typer.Exit(run_methods(model, method, options, iterations, discount=discount, plot=plot, as_json=as_json, out=out, trail=csv, start=start))
 

@@ -14,6 +14,7 @@ import dataclasses
 import hashlib
 import importlib.util
 import pathlib
+import re
 import threading
 from collections.abc import Generator
 from typing import Any
@@ -160,6 +161,8 @@ def on_cluster(jobs: list[Job], address: str) -> Generator[tuple[int, FormVerdic
     raises  ModelError: Dask is not installed, nobody answers, or a job kills one worker after another"""
     if importlib.util.find_spec("distributed") is None:
         raise ModelError("a scheduler needs Dask: pip install 'pgtheory[cluster]'")
+    if not re.fullmatch(r"(\w+://)?[^\s/]+:\d+", address):  # a client that cannot even parse it would keep the process alive
+        raise ModelError(f"{address!r} is no address of a scheduler; it looks like tcp://host:8786")
     from distributed import Client, as_completed
     from distributed.scheduler import KilledWorker
 

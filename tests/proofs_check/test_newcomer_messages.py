@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from typer.testing import CliRunner
 
 from mdps import ModelError
 from mdps.io import from_json
 from proofs_check import domains
+from proofs_check.cli import app
 from proofs_check.cli.grading import grade_file
 from proofs_check.cli.runs import list_methods, methods_in, robust_options
 from proofs_check.engine.measure import _ratio
@@ -66,3 +68,16 @@ def test_limits_of_marking_are_named_as_typed(tmp_path, seconds, memory, said):
 def test_an_unknown_field_comes_with_the_known_ones():
     with pytest.raises(ModelError, match=r"unknown field 'rewards'.*discount, states, actions, start, transitions"):
         from_json({"rewards": []})
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--samples", "5"), ("--runs", "2"), ("--seed", "0")])
+def test_options_of_sampled_methods_are_refused_where_nothing_is_sampled(flag, value):
+    result = CliRunner().invoke(app, ["run", "chain(3, 9/10)", "--method", "npg", "--step-size", "1", flag, value])
+    assert result.exit_code == 2
+    assert f"{flag} is for sampled methods (reinforce, " in result.stderr
+
+
+def test_a_scheduler_without_a_port_is_refused_at_once():
+    result = CliRunner().invoke(app, ["verify", "npg-potential", "--scheduler", "foo", "--no-report"])
+    assert result.exit_code == 2
+    assert "'foo' is no address of a scheduler; it looks like tcp://host:8786" in result.stderr
