@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mdps.errors import plural
 from mdps.model import MDP
 
 Array = np.ndarray
@@ -16,7 +17,7 @@ TOLERANCE = 1e-6
 def in_words(mdp: MDP, **more: Any) -> tuple[str, ...]:
     """A model line by line, in fractions, and further arguments."""
     exact = mdp.exact
-    lines = [f"{mdp.num_states} state(s), {mdp.num_actions} action(s), discount {exact.discount}"]
+    lines = [f"{plural(mdp.num_states, 'state')}, {plural(mdp.num_actions, 'action')}, discount {exact.discount}"]
     for s in range(mdp.num_states):
         for a in range(mdp.num_actions):
             moves = ", ".join(f"{p} to {u}" for u, p in enumerate(exact.transitions[s, a].tolist()) if p != 0)
