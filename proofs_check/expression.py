@@ -8,6 +8,7 @@ applies ordinary operators, so one walk serves float64 arrays, rationals and bal
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
@@ -210,7 +211,8 @@ def _smaller(a: Any, b: Any) -> Any:
 
 def text(expression: sympy.Expr) -> str:
     """The expression as text that `parse` reads back."""
-    return sympy.sstr(expression, order="none").replace("Max(", "max(").replace("Min(", "min(").replace("Abs(", "abs(")
+    printed = sympy.sstr(expression, order="none").replace("Max(", "max(").replace("Min(", "min(").replace("Abs(", "abs(")
+    return re.sub(r"\bE\b", "exp(1)", printed)
 
 
 def latex(expression: sympy.Expr, symbols: Mapping[str, str]) -> str:

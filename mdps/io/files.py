@@ -74,7 +74,7 @@ def read_arrays(path: str | Path, needed: Sequence[str]) -> dict[str, Array]:
         raise
     except FileNotFoundError as error:
         raise ModelError(f"{path}: there is no such file") from error
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError, RuntimeError) as error:  # the last: a newer version of zip
         raise ModelError(f"{path}: this is no complete .npz file ({error})") from error
     missing = [key for key in needed if key not in arrays]
     if missing:

@@ -88,9 +88,3 @@ def _nested_gap_sup(c: Context) -> Array:
 def _nested_gap_sup_after(c: Context) -> Array:
     """Largest gap of any state under nested CVaR after a step of Euclidean mirror descent, in reward units."""
     return per_record(_gap(c, conditional_value, _path(c, conditional_value, 1)[1]))
-
-
-@define("nested_gap_sup_after_steps", r"\|V^*_\alpha-V^{\pi_4}_\alpha\|_\infty", "step")
-def _nested_gap_sup_after_steps(c: Context) -> Array:
-    """Largest gap of any state under nested CVaR after four such steps of one size, in reward units."""
-    return per_record(_gap(c, conditional_value, _path(c, conditional_value, STEPS)[STEPS]))

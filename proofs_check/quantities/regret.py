@@ -243,9 +243,3 @@ def _barrier_regret(c: Context) -> Array:
 def _barrier_loss(c: Context) -> Array:
     """Expected loss of that learner over the rounds."""
     return per_instance(_tree(c, _barrier(c)))
-
-
-@define("least_total_loss", r"\min_i\textstyle\sum_t\ell_{t,i}", "instance")
-def _least_total_loss(c: Context) -> Array:
-    """Loss of the best arm in hindsight over the rounds."""
-    return per_instance(_least_totals(c))

@@ -234,6 +234,17 @@ def started(path, jobs=1, names=CHEAP):
     )  # fmt: skip
 
 
+def any_record(path):
+    """Whether a store that is being written to holds a record yet."""
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute("select count(*) from record").fetchone()[0] > 0
+    except sqlite3.OperationalError:
+        return False  # its table is not there yet, or it is locked
+    finally:
+        connection.close()
+
+
 def records(path):
     """(claim, form, payload without its time) of every record, in order; the file must be whole."""
     connection = sqlite3.connect(path)
@@ -271,8 +282,10 @@ def test_a_run_killed_at_any_instant_goes_on_where_it_was(serial, tmp_path):
 
 def test_two_runs_at_once_share_one_store(serial, tmp_path):
     path = tmp_path / "evidence.sqlite"
-    both = [started(path) for _ in range(2)]
-    for process in both:
+    first = started(path)
+    while first.poll() is None and not (path.exists() and any_record(path)):
+        time.sleep(0.01)
+    for process in (first, started(path)):
         process.communicate()
         assert process.returncode == 0
     expected = {(f["claim"], f["form"]): f for f in figures(serial)}

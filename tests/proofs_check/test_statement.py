@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import sympy
 from flint import fmpq
@@ -92,13 +94,21 @@ TREES = st.recursive(
 )
 
 
+@functools.cache
+def _prime_values():
+    """A ratio of two primes for every quantity."""
+    names = sorted(quantities())
+    primes = [prime(k) for k in range(1, len(names) + 11)]
+    return {name: fmpq(primes[k + 9], primes[k + 1]) for k, name in enumerate(names)}
+
+
 @given(left=TREES, right=TREES, relation=st.sampled_from(["<=", ">=", "="]))
 def test_statements_read_back_from_their_text(left, right, relation):
     """The same numbers at points where nothing is special (sympy may multiply out 2*(x + 1) as it reads)."""
     statement = Statement(left, relation, right)
     back = parse_statement(statement.text())
     assert back.relation == relation and back.names() <= statement.names()
-    values = {name: fmpq(prime(k + 10), prime(k + 2)) for k, name in enumerate(sorted(quantities()))}
+    values = _prime_values()
     assert back.sides(values, fmpq) == statement.sides(values, fmpq)
 
 

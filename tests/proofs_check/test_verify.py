@@ -19,7 +19,7 @@ from proofs_check import quantities as q
 from proofs_check import verdict as v
 from proofs_check.catalogue import claims
 from proofs_check.claim import Control, Form
-from proofs_check.domains import Domain
+from proofs_check.domains import Domain, in_range
 from proofs_check.engine import budget as budgets
 from proofs_check.engine import examination
 from proofs_check.engine.certify import confirm
@@ -121,6 +121,7 @@ def test_a_counterexample_that_is_no_counterexample_does_not_replay(name):
             or true.process != case.process
             or true.domain.broken(instance)
             or set(true.settings) - set(instance.settings)
+            or not in_range(true.settings, instance)
         ):
             continue
         outcome = confirm(true, instance, [data["t"] or 0])
