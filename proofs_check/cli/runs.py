@@ -207,7 +207,7 @@ def _all_taken(parts: list[str], options: dict[str, str | None]) -> None:
 
 
 def list_methods() -> int:
-    """All names that `--method` takes, with their settings."""
+    """All names that `--method` takes, with their settings: options of the command, or written at the name (`trpo:radius=0.1`)."""
     from pgtheory.policy_gradient import NAMES
     from proofs_check.cli.sampled import NAMES as SAMPLED
 
@@ -225,7 +225,10 @@ def fields_of(name: str) -> dict[str, Any]:
 
 def _takes(fields: dict[str, Any]) -> str:
     shown = [field for field in fields if field != "radius" or "ambiguity" not in fields]  # --robust gives both
-    return "takes " + (", ".join(f"--{FLAGS.get(field, field).replace('_', '-')}" for field in shown) or "no settings")
+    names = [FLAGS.get(field, field).replace("_", "-") for field in shown]
+    options = [f"--{name}" for name in names if name in OPTIONS]
+    at_the_name = [f":{name}=" for name in names if name not in OPTIONS]
+    return "takes " + (", ".join(options + at_the_name) or "no settings")
 
 
 def make_method(name: str, settings: dict[str, str]) -> Any:
