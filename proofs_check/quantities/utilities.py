@@ -70,10 +70,6 @@ def _quadratic_reward(c: Context, d: Array) -> Array:
     return c.rewards[:, None] - c.extra("bend")[:, None, None, None] * (d - c.extra("target")[:, None])
 
 
-def _entropy_reward(c: Context, d: Array) -> Array:
-    return -arithmetic.log(d) - 1
-
-
 def _product_reward(c: Context, d: Array) -> Array:
     first, second = c.rewards[:, None], c.extra("second_rewards")[:, None]
     return _total(second * d)[..., None, None] * first + _total(first * d)[..., None, None] * second

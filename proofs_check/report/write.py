@@ -38,7 +38,7 @@ def write_report(run: Run, folder: str | os.PathLike[str], mutations: Sequence[A
 
     target = pathlib.Path(folder)
     write_data(run, target)
-    pages = _page_names(run)
+    pages, names = _page_names(run), {id(form): name for name, form in _named_forms(run)}
     environment = _environment()
     if mutations is None:
         kept = target / MUTANTS
@@ -52,8 +52,8 @@ def write_report(run: Run, folder: str | os.PathLike[str], mutations: Sequence[A
         context = {
             "run": run,
             "claim": verdict,
-            "forms": [_form_page(run, form, target) for form in verdict.forms],
-            "controls": [_form_page(run, form, target) for form in verdict.controls],
+            "forms": [_form_page(run, form, names[id(form)], target) for form in verdict.forms],
+            "controls": [_form_page(run, form, names[id(form)], target) for form in verdict.controls],
             "command": words.reproduce(run, verdict.id),
             "before": ordered[position - 1] if position else None,
             "after": ordered[position + 1] if position + 1 < len(ordered) else None,
@@ -152,9 +152,8 @@ def _page_names(run: Run) -> dict[str, str]:
     return pages
 
 
-def _form_page(run: Run, form: FormVerdict, folder: pathlib.Path) -> dict[str, Any]:
+def _form_page(run: Run, form: FormVerdict, name: str, folder: pathlib.Path) -> dict[str, Any]:
     """All that the page shows of one form or control; writes its picture and data on the way."""
-    name = next(name for name, other in _named_forms(run) if other is form)
     page: dict[str, Any] = {
         "verdict": form,
         "mathml": _mathml(form.statement),
