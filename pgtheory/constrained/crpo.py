@@ -9,7 +9,8 @@ gradient, and Hoeffding's lemma bounds its log-normaliser by eta^2 / (8 (1 - gam
     eta (1 - gamma) [sum_(N_0) (V_r* - V_r^t)/R + sum_(other t) (V_(c_i)^t - V_(c_i)*)/C_i] <= log A + T eta^2 / (8 (1 - gamma)^2),
 
 and every term of the second sum exceeds tol.  Call the right side over eta (1 - gamma) B.  If B <= T tol / 2, the first sum is at most
-tol (|N_0| - T / 2) <= |N_0| tol / 2: N_0 is not empty, the average over N_0 has gap <= R tol / 2, and every policy of N_0, with it the average, breaks constraint i by at most C_i tol.
+tol (|N_0| - T / 2) <= |N_0| tol / 2: N_0 is not empty, the average over N_0 has gap <= R tol / 2, and every policy of
+N_0, with it the average, breaks constraint i by at most C_i tol.
 
 Best: eta = (1 - gamma) sqrt(8 log A / T), where B = sqrt(T log A / 2) / (1 - gamma)^2 and tol = sqrt(2 log A / T) / (1 - gamma)^2 is twice B / T.
 """
