@@ -20,11 +20,14 @@ import numpy as np
 from mdps.errors import ModelError
 from mdps.model import MDP
 from mdps.rational import fraction
+from pgtheory import kernels
 from pgtheory.arithmetic import advantages, policy_values_and_visits
 from pgtheory.compiled import kernel
-from pgtheory.kernels import compiled_step, keep, keep_minimum
+from pgtheory.kernels import keep, keep_minimum
 from pgtheory.policies import escort
 from pgtheory.policy_gradient.method import Method, Setting, check_rectangular
+from pgtheory.policy_gradient.rows import numeric
+from pgtheory.policy_gradient.rows import power as raised
 
 Array = np.ndarray
 
@@ -39,14 +42,36 @@ def plain_step(params: Array, transitions: Array, rewards: Array, discount: Any,
     return params + step_size * power * visits[:, None] * (params * size ** (power - 2) / total) * ahead
 
 
-_step = compiled_step(plain_step)
-
-
-@kernel
+@numeric
 def escort_policy(params, power):
     """(S, A): |theta|^p / sum |theta|^p."""
-    weights = np.abs(params) ** power
-    return weights / weights.sum(axis=1).reshape(-1, 1)
+    out = np.empty_like(params)
+    for s in range(params.shape[0]):
+        total = 0.0
+        for a in range(params.shape[1]):
+            out[s, a] = raised(abs(params[s, a]), power)
+            total += out[s, a]
+        for a in range(params.shape[1]):
+            out[s, a] /= total
+    return out
+
+
+@numeric
+def _step(params, P, r, gamma, mu, step_size, power):
+    """The compiled form of `plain_step`, with pi / theta as it is written above: theta is divided by only where it is not 0."""
+    policy = escort_policy(params, power)
+    values, visits = kernels.policy_values_and_visits(policy, P, r, gamma, mu)
+    ahead = kernels.advantages(P, r, gamma, values)
+    out = params.copy()
+    for s in range(params.shape[0]):
+        scale = step_size * power * visits[s]
+        for a in range(params.shape[1]):
+            theta = params[s, a]
+            if theta != 0.0:
+                out[s, a] += scale * policy[s, a] / theta * ahead[s, a]
+            elif power < 2.0:
+                out[s, a] = np.nan
+    return out
 
 
 @kernel

@@ -21,8 +21,9 @@ import numpy as np
 from pgtheory import kernels
 from pgtheory.arithmetic import absolute, advantages, kind, less, less_equal, policy_values, zeros_like_kind
 from pgtheory.compiled import kernel
-from pgtheory.kernels import keep, keep_minimum
+from pgtheory.policy_gradient.loops import compiled_loop, itself
 from pgtheory.policy_gradient.method import Method, Setting
+from pgtheory.policy_gradient.rows import numeric
 
 Array = np.ndarray
 
@@ -67,74 +68,68 @@ def _row(pi: Array, gain: Array, radius: Any, slack: Any) -> Array:
     return pi * ratio
 
 
-@kernel
-def _row_kernel(pi, gain, radius, slack, out):
-    """The compiled form of `_row`."""
+@numeric
+def _row_kernel(pi, gain, radius, slack, active, out):
+    """The compiled form of `_row`; active: room for a boolean an action."""
     count = pi.size
-    total = pi.sum()
-    active = np.zeros(count, dtype=np.bool_)
-    mass, free = 0.0, 0.0
+    total = 0.0
+    for a in range(count):
+        total += pi[a]
+    scale = 1.0 / total
+    mass, slope, free = 0.0, 0.0, 0.0
     some = False
     for a in range(count):
-        out[a] = 0.0
-        if pi[a] > 0.0:
-            if abs(gain[a]) > slack:
-                active[a] = True
-                some = True
-                mass += pi[a] / total * (1 + radius if gain[a] > 0.0 else 1 - radius)
-            else:
-                free += pi[a] / total
+        active[a] = pi[a] > 0.0 and abs(gain[a]) > slack
+        out[a] = scale * pi[a]
+        if active[a]:
+            some = True
+            mass += out[a] * (1.0 + radius if gain[a] > 0.0 else 1.0 - radius)
+            slope += out[a] / abs(gain[a])
+        else:
+            free += out[a]
     if not some:
-        for a in range(count):
-            out[a] = pi[a] / total
         return
     if free > 0.0 and mass <= 1.0:
         for a in range(count):
             if active[a]:
-                out[a] = pi[a] / total * (1 + radius if gain[a] > 0.0 else 1 - radius)
-            elif pi[a] > 0.0:
-                out[a] = pi[a] / total * (1 - mass) / free
+                out[a] *= 1.0 + radius if gain[a] > 0.0 else 1.0 - radius
+            else:
+                out[a] *= (1.0 - mass) / free
         return
-    level = 0.0
-    for _ in range(count):
+    level, changed = 0.0, True
+    while changed:
+        level, changed = (mass - 1.0) / slope, False
         mass, slope = 0.0, 0.0
         for a in range(count):
             if active[a]:
-                mass += pi[a] / total * (1 + radius if gain[a] > 0.0 else 1 - radius)
-                slope += pi[a] / total / abs(gain[a])
-        level = (mass - 1) / (radius * slope)
-        changed = False
-        for a in range(count):
-            if active[a] and (1 + radius if gain[a] > 0.0 else 1 - radius) - radius * level / abs(gain[a]) <= 0.0:
-                active[a] = False
-                changed = True
-        if not changed:
-            break
+                ratio = 1.0 + radius if gain[a] > 0.0 else 1.0 - radius
+                active[a] = ratio * abs(gain[a]) > level
+                if active[a]:
+                    mass += out[a] * ratio
+                    slope += out[a] / abs(gain[a])
+                else:
+                    changed = True
     for a in range(count):
-        if active[a]:
-            out[a] = pi[a] / total * ((1 + radius if gain[a] > 0.0 else 1 - radius) - radius * level / abs(gain[a]))
+        out[a] *= (1.0 + radius if gain[a] > 0.0 else 1.0 - radius) - level / abs(gain[a]) if active[a] else 0.0
 
 
 @kernel
-def _loop(transitions, rewards, discount, start, initial, times, watch, records, minima, radius):
-    for b in range(initial.shape[0]):
-        P, r, gamma = transitions[b], rewards[b], discount[b]
-        policy, t = initial[b].copy(), 0
-        following, lowest = policy.copy(), policy.copy()
-        for k in range(times.size):
-            while t < times[k]:
-                values = kernels.policy_values(policy, P, r, gamma)
-                gains = kernels.advantages(P, r, gamma, values)
-                slack = kernels.rounding_of_values(values.size, gamma, np.abs(kernels.lookahead(P, r, gamma, values)).max())
-                for s in range(values.size):
-                    _row_kernel(policy[s], gains[s], radius[b], slack, following[s])
-                policy, following = following, policy
-                t += 1
-                if watch:
-                    keep_minimum(lowest, policy)
-            keep(records[b, k], policy)
-            if watch:
-                keep(minima[b, k], lowest)
+def _step(policy, P, r, gamma, mu, radius):
+    """The compiled form of `plain_step`."""
+    values = kernels.policy_values(policy, P, r, gamma)
+    gains = kernels.advantages(P, r, gamma, values)
+    largest = 0.0
+    for s in range(values.size):
+        for a in range(policy.shape[1]):
+            largest = max(largest, abs(gains[s, a] + values[s]))
+    slack = kernels.rounding_of_values(values.size, gamma, largest)
+    out, active = np.empty_like(policy), np.empty(policy.shape[1], dtype=np.bool_)
+    for s in range(values.size):
+        _row_kernel(policy[s], gains[s], radius, slack, active, out[s])
+    return out
+
+
+_loop = compiled_loop(_step, settings=1, shown=itself)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,15 +35,19 @@ from pgtheory.policy_gradient.method import Method, NoEnclosure, Setting
 
 Array = np.ndarray
 HALVINGS = 120
-"""Bisections of log nu: the bracket of about 2^10 e-folds shrinks below the spacing of floats.  (Chords need about ten.)"""
+"""Bisections of log nu: the bracket of about 2^10 e-folds shrinks below the spacing of floats.  (Newton's iteration takes about four steps.)"""
 CLOSE = 1e-13
 """Relative distance from the radius, from below, at which the compiled search stops."""
 WIDEST = 600.0
 """nu is sought in spread(A) e^[-WIDEST/2 .. WIDEST]: below, the step is greedy to rounding; above, it moves less than rounding shows."""
+RARE = 10.0
+"""Where the first multiplier tried is below spread(A) e^-RARE, almost no probability is left to move: the greedy policy is looked at first."""
 RAREST = 1e-300
 """A probability that KL(old || new) lets fall to 0 stays here: below, it would underflow, and the divergence jump from nearly 0 to infinity."""
 NEWTON = 100
 """Newton steps for the normaliser: far more than its quadratic convergence takes."""
+CLOSEST = 2.0**-50
+"""Relative move of the normaliser below which the compiled iteration ends."""
 
 
 def plain_step(policy: Array, transitions: Array, rewards: Array, discount: Any, start: Array, radius: Any, forward: bool, mean: bool) -> Array:
@@ -114,45 +118,56 @@ def _numeric(function: Any) -> Any:
 
 @_numeric
 def _moved_kernel(pi, gain, nu, forward, out):
-    """The compiled form of `_moved`; returns the divergence."""
+    """The compiled form of `_moved`; returns the divergence D and its slope in log nu, which is 1/T - 1 with T = sum pi / x^2 for x = pi / p
+    (forward), and minus the variance of A / nu under p (reverse)."""
     count = pi.size
     best = -np.inf
     for a in range(count):
         if pi[a] > 0.0:
             best = max(best, gain[a])
-    level = 0.0
+    level, slope = 0.0, 1.0
     if forward:
+        mean = 0.0
         level = -np.inf
         for a in range(count):
             if pi[a] > 0.0:
-                level = max(level, pi[a] - (best - gain[a]) / nu)
+                behind = (best - gain[a]) / nu
+                mean += pi[a] * behind
+                level = max(level, pi[a] - behind)
+        level = max(level, 1.0 - mean)  # to the left of the root as well, by convexity, and near it where the step is short
         for _ in range(NEWTON):
             total, slope = 0.0, 0.0
             for a in range(count):
                 if pi[a] > 0.0:
-                    below = level + (best - gain[a]) / nu
-                    total += pi[a] / below
-                    slope += pi[a] / below / below
-            following = level + (total - 1) / slope
-            if not following > level:
+                    inverse = 1.0 / (level + (best - gain[a]) / nu)
+                    total += pi[a] * inverse
+                    slope += pi[a] * inverse * inverse
+            following = level + (total - 1.0) / slope
+            if not following > level + level * CLOSEST:
                 break
             level = following
-    total = 0.0
+    total, first, second = 0.0, 0.0, 0.0
     for a in range(count):
         out[a] = 0.0
         if pi[a] > 0.0:
             behind = (best - gain[a]) / nu
-            out[a] = max(pi[a] / (level + behind), min(pi[a], RAREST)) if forward else pi[a] * np.exp(-behind)
+            if forward:
+                out[a] = max(pi[a] / (level + behind), min(pi[a], RAREST))
+            else:
+                out[a] = pi[a] * np.exp(-behind)
+                first += out[a] * behind
+                second += out[a] * behind * behind
             total += out[a]
+    scale = 1.0 / total
     divergence = 0.0
     for a in range(count):
-        out[a] /= total
-        if forward:
-            if pi[a] > 0.0:
-                divergence += pi[a] * np.log(pi[a] / out[a]) if out[a] > 0.0 else np.inf
-        elif out[a] > 0.0:
-            divergence += out[a] * np.log(out[a] / pi[a])
-    return divergence
+        out[a] *= scale
+        if forward and pi[a] > 0.0:
+            divergence += pi[a] * np.log(pi[a] / out[a]) if out[a] > 0.0 else np.inf
+    if forward:
+        return divergence, 1.0 / slope - 1.0
+    first, second = first * scale, second * scale
+    return -first - np.log(total), first * first - second
 
 
 @_numeric
@@ -166,55 +181,72 @@ def _spread(pi, gain):
 
 
 @_numeric
-def _total(policy, gains, visits, moving, only, nu, forward, out):
-    """Moves every state (or the state `only`, if that is none of -1) with the multiplier nu; returns the mean divergence (or that state's)."""
+def _total(policy, gains, weights, moving, only, nu, forward, out):
+    """Moves every state (or the state `only`, if that is none of -1) with the multiplier nu; returns the mean divergence (or that state's), and its
+    slope in log nu."""
     if only >= 0:
         return _moved_kernel(policy[only], gains[only], nu, forward, out[only])
-    far = 0.0
-    for s in range(visits.size):
+    far, slope = 0.0, 0.0
+    for s in range(weights.size):
         if moving[s]:
-            far += visits[s] * _moved_kernel(policy[s], gains[s], nu, forward, out[s])
-    return far
+            apart, falls = _moved_kernel(policy[s], gains[s], nu, forward, out[s])
+            far += weights[s] * apart
+            slope += weights[s] * falls
+    return far, slope
 
 
 @_numeric
-def _tighten(policy, gains, visits, moving, only, spread, radius, forward, out):
+def _mean_variance(policy, gains, weights, moving, only):
+    """sum_s weights Var_pi(A) (or the variance in the state `only`)."""
+    out = 0.0
+    for s in range(policy.shape[0]):
+        if s == only or (only < 0 and moving[s]):
+            mean, square, mass = 0.0, 0.0, 0.0
+            for a in range(policy.shape[1]):
+                mass += policy[s, a]
+                mean += policy[s, a] * gains[s, a]
+            mean /= mass
+            for a in range(policy.shape[1]):
+                square += policy[s, a] * (gains[s, a] - mean) ** 2
+            out += square * (1.0 if only >= 0 else weights[s])
+    return out
+
+
+@_numeric
+def _tighten(policy, gains, weights, moving, only, spread, radius, forward, out):
     """Leaves in `out` the policy at the multiplier where the divergence is the radius.
 
-    log(divergence / radius) is nearly linear in log nu, with slope -2 for small steps: the chord's root, its stale end halved (Illinois), brackets
-    the multiplier in a few steps; where a divergence is 0 or infinite the bracket is bisected."""
+    Newton's iteration on log(divergence / radius) in log nu, which is nearly a straight line of slope -2, from the multiplier at which the divergence
+    to second order, variance / (2 nu^2), is the radius.  A bracket guards it, and is bisected where a divergence is 0 or infinite."""
     low, high = np.log(spread) - WIDEST / 2, np.log(spread) + WIDEST
-    at_low, at_high = np.inf, -np.inf
-    if _total(policy, gains, visits, moving, only, np.exp(low), forward, out) <= radius:
-        return  # greedy to rounding: no smaller multiplier is looked at, and a bisection would come back here in fifty rounds
-    middle = np.log(spread) - 0.5 * np.log(8 * radius)  # a divergence of at most spread^2 / (8 nu^2)
-    side = 0
+    least, looked = np.exp(low), False
+    middle = 0.5 * np.log(_mean_variance(policy, gains, weights, moving, only) / (2 * radius))
+    near = CLOSE + 8 * kernels.EPS / radius
+    far, slope = 0.0, -np.inf if middle > np.log(spread) - RARE else 0.0
     for _ in range(HALVINGS):
+        if not looked and far <= radius and -slope <= 0.5 * far:
+            looked = True  # where the greedy policy is inside the region no multiplier is small enough
+            if _total(policy, gains, weights, moving, only, least, forward, out)[0] <= radius:
+                return
+            middle = (low + high) / 2
         if not low < middle < high:
             middle = (low + high) / 2
-        far = _total(policy, gains, visits, moving, only, np.exp(middle), forward, out)
-        if radius * (1 - CLOSE) <= far <= radius:
+        far, slope = _total(policy, gains, weights, moving, only, np.exp(middle), forward, out)
+        if radius * (1 - near) <= far <= radius:
             return
-        value = np.log(far / radius)
         if far > radius:
-            low, at_low = middle, value
-            if side == 1:
-                at_high *= 0.5
-            side = 1
+            low = middle
         else:
-            high, at_high = middle, value
-            if side == -1:
-                at_low *= 0.5
-            side = -1
+            high = middle
         if high - low <= CLOSE:
             break
-        if np.isfinite(at_low) and np.isfinite(at_high):
-            middle = low + (high - low) * at_low / (at_low - at_high)
-        elif np.isfinite(value):
-            middle += 0.5 * value + (0.1 if value > 0.0 else -0.1)  # the slope -2, and a little more, to bracket
+        if -slope < far:  # rare actions dying out: the divergence itself is the straighter line
+            middle -= (far - radius * (1 - near / 2)) / slope
         else:
+            middle -= (np.log(far / radius) + near / 2) * far / slope
+        if not np.isfinite(middle):
             middle = (low + high) / 2
-    _total(policy, gains, visits, moving, only, np.exp(high), forward, out)
+    _total(policy, gains, weights, moving, only, np.exp(high), forward, out)
 
 
 @_numeric
