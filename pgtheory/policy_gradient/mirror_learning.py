@@ -9,7 +9,8 @@ V_+ >= V in every state.  Kuba, Schroeder de Witt, Foerster (2022).  Drifts by n
     ppo          f = max(0, (x - clip(x, 1 - e, 1 + e)) A): the clipped objective.  Its maximiser is not unique; see `clipped_argmax`
     discovered   f = max(0, u - a tanh(u / a)) with u = (x - 1) A, a = 2 for A >= 0, and u = A log x, a = 3/5 for A < 0: Lu et al. (2022), as recalled
 
-and one's own: a `Drift` of two functions.  The maximiser solves A_a - f'(x_a, A_a) = level wherever x_a > 0, sum pi x = 1: two nested bisections.
+and one's own: a `Drift` of two functions.  The maximiser solves A_a - f'(x_a, A_a) = level wherever x_a > 0, sum pi x = 1: two nested bisections
+(compiled, for the drifts by name: a bisection of closed ratios, `discovered_rows`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pgtheory import arithmetic, kernels
 from pgtheory.arithmetic import advantages, policy_values, softmax
 from pgtheory.compiled import kernel
 from pgtheory.policy_gradient.batched import Batched
+from pgtheory.policy_gradient.discovered_rows import discovered_rows
 from pgtheory.policy_gradient.loops import compiled_loop, everywhere, itself
 from pgtheory.policy_gradient.method import NoEnclosure, Setting
 from pgtheory.policy_gradient.rows import clipped_rows, tilted
@@ -179,7 +181,14 @@ def _step(policy, P, r, gamma, mu, strength, clipped):
     return clipped_rows(policy, gains, strength) if clipped else tilted(policy, strength * gains)
 
 
+@kernel
+def _discovered_step(policy, P, r, gamma, mu, strength):
+    """The compiled form of `MirrorLearning.plain_step` for the discovered drift, which has no strength."""
+    return discovered_rows(policy, kernels.advantages(P, r, gamma, kernels.policy_values(policy, P, r, gamma)))
+
+
 _run = compiled_loop(_step, settings=2, shown=itself)
+_discovered_run = compiled_loop(_discovered_step, settings=1, shown=itself)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,6 +221,8 @@ class MirrorLearning(Batched):
 
     @property
     def _loop(self) -> Any:  # type: ignore[override]
+        if self.drift == "discovered":
+            return _discovered_run
         return (lambda *arguments: _run(*arguments, everywhere(self.drift == "ppo", arguments))) if self.drift in ("kl", "ppo") else None
 
     def plain_step(self, policy: Array, transitions: Array, rewards: Array, discount: Any, start: Array, strength: Any) -> Array:  # type: ignore[override]

@@ -77,7 +77,7 @@ def methods() -> dict[str, tuple[Any, str]]:
         "conservative iteration": (pg.ConservativePI(), ""),
         "mirror learning, kl": (pg.MirrorLearning(0.2), ""),
         "mirror learning, ppo": (pg.MirrorLearning(0.2, "ppo"), ""),
-        "mirror learning, discovered": (pg.MirrorLearning(0.2, "discovered"), "nested roots, not compiled"),
+        "mirror learning, discovered": (pg.MirrorLearning(0.2, "discovered"), "nested roots in every state"),
         "SPO": (pg.SPO(), ""),
         "MDPO": (pg.MDPO(0.2, 0.1), climb),
         "PPO": (pg.PPO(), climb),

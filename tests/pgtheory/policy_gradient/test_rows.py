@@ -15,7 +15,8 @@ from mdps import MDP
 from pgtheory import run
 from pgtheory.policy_gradient import rows
 from pgtheory.policy_gradient.batched import Batched
-from pgtheory.policy_gradient.mirror_learning import DRIFTS, clipped_argmax
+from pgtheory.policy_gradient.discovered_rows import discovered_rows
+from pgtheory.policy_gradient.mirror_learning import DRIFTS, clipped_argmax, drift_argmax, drift_of
 from pgtheory.policy_gradient.potentials import bregman_argmax, tsallis_argmax
 from tests import tolerances
 
@@ -26,6 +27,7 @@ METHODS = [
     pg.MDPO(0.2, 0.5),
     pg.MDPO(0.2, 0.5, 1),
     pg.MirrorLearning(0.7),
+    pg.MirrorLearning(1, "discovered"),
     pg.Munchausen(0.3, "1"),
     pg.Munchausen(0.3, "3/2"),
     pg.Munchausen(0.3, "2"),
@@ -70,7 +72,6 @@ def test_the_compiled_loop_takes_the_plain_step(method):
 def test_every_batched_method_but_those_with_functions_of_a_user_is_compiled():
     assert all(not isinstance(method, Batched) or method._loop is not None for method in METHODS)
     assert pg.MirrorLearning(0.2, dataclasses.replace(DRIFTS["kl"], name="own"))._loop is None
-    assert pg.MirrorLearning(0.2, "discovered")._loop is None
 
 
 def test_a_drift_of_ones_own_runs_on_the_plain_step_to_the_same_end():
@@ -123,3 +124,29 @@ def test_tilting_survives_underflow(exponents):
 
 def test_tilting_keeps_zeros():
     np.testing.assert_array_equal(rows.tilted(np.array([[0.0, 0.5, 0.5]]), np.array([[900.0, 0.0, 0.0]])), [[0, 0.5, 0.5]])
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 10.0])
+def test_the_discovered_drift_is_maximised_as_well_as_by_two_nested_bisections(size):
+    rng = np.random.default_rng(5)
+    drift = DRIFTS["discovered"]
+    for actions in (1, 2, 4):
+        policy = rng.dirichlet(np.ones(actions), 12)
+        policy[::4, 0] = 0.0 if actions > 1 else 1.0
+        policy /= policy.sum(axis=1, keepdims=True)
+        gains = size * rng.normal(size=policy.shape)
+        gains[1::4] = np.round(gains[1::4])  # ties, and gains of 0
+        gains -= (policy * gains).sum(axis=1, keepdims=True)
+        found, plain = discovered_rows(policy, gains), drift_argmax(policy, gains, drift, 1.0)
+
+        def worth(rows, policy=policy, gains=gains):
+            return (rows * gains).sum(axis=1) - drift_of(rows, policy, gains, drift, 1.0)
+
+        np.testing.assert_allclose(found.sum(axis=1), 1, rtol=0, atol=4 * tolerances.EPS)
+        assert (found >= 0).all() and (found[policy == 0] == 0).all()
+        assert (worth(found) >= np.maximum(worth(plain), 0) - 1e-12 * np.abs(gains).max()).all()
+
+
+def test_where_nothing_is_gained_the_discovered_drift_does_as_the_plain_step_does():
+    policy, gains = np.array([[0.25, 0.75], [1.0, 0.0]]), np.zeros((2, 2))
+    np.testing.assert_array_equal(discovered_rows(policy, gains), drift_argmax(policy, gains, DRIFTS["discovered"], 1.0))
