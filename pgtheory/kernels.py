@@ -153,7 +153,7 @@ def factor(matrix):
     """M = L U in place without pivoting: L below the diagonal, 1 / L on it, the unit triangle U above; further columns b become L^-1 b.
 
     Four pivot rows at a time are finished among themselves, then subtracted from all rows below, two rows at once.  A large matrix is first taken in
-    panels of rows, subtracted tile by tile, so that what is read again stays in the cache."""
+    panels of rows, whose share of the rows below is a product of matrices."""
     n = matrix.shape[0]
     k = 0
     if n >= LARGE:
@@ -184,37 +184,29 @@ def factor(matrix):
 
 LARGE = 900
 """States from which a factorisation is taken in panels: below, the plain order is as fast."""
-PANEL, TILE = 64, 256
-"""Rows of a panel, a multiple of 4, and columns of a tile: 128 kB that every row below reads, four rows at a time."""
+PANEL, STRIP = 64, 256
+"""Rows of a panel, and rows of a product with it."""
+
+
+@kernel
+def product(left, right):
+    return np.dot(left, right)
 
 
 @fast_kernel
 def subtract_panel(matrix, begin, end):
-    """Rows below `end` lose what the finished rows begin .. end - 1 of U take from them: L in its place, the rest in tiles of columns."""
-    n, width = matrix.shape
+    """Rows below `end` lose what the finished rows begin .. end - 1 of U take from them: L in its place, the rest as products of matrices."""
+    n = matrix.shape[0]
     for r in range(end, n):
         for j in range(begin, end - 1):
             subtract(matrix[r, j + 1 : end], matrix[r, j], matrix[j, j + 1 : end])
-    for left in range(end, width, TILE):
-        right = min(left + TILE, width)
-        r = end
-        while r + 3 < n:
-            r0, r1, r2, r3 = matrix[r, left:right], matrix[r + 1, left:right], matrix[r + 2, left:right], matrix[r + 3, left:right]
-            for j in range(begin, end, 4):
-                p0, p1, p2, p3 = matrix[j, left:right], matrix[j + 1, left:right], matrix[j + 2, left:right], matrix[j + 3, left:right]
-                w0, w1, w2, w3 = matrix[r, j : j + 4], matrix[r + 1, j : j + 4], matrix[r + 2, j : j + 4], matrix[r + 3, j : j + 4]
-                a0, a1, a2, a3, b0, b1, b2, b3 = w0[0], w0[1], w0[2], w0[3], w1[0], w1[1], w1[2], w1[3]
-                c0, c1, c2, c3, d0, d1, d2, d3 = w2[0], w2[1], w2[2], w2[3], w3[0], w3[1], w3[2], w3[3]
-                for t in range(p0.size):
-                    x0, x1, x2, x3 = p0[t], p1[t], p2[t], p3[t]
-                    r0[t] -= a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
-                    r1[t] -= b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
-                    r2[t] -= c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
-                    r3[t] -= d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
-            r += 4
-        for s in range(r, n):
-            for j in range(begin, end):
-                subtract(matrix[s, left:right], matrix[s, j], matrix[j, left:right])
+    above = matrix[begin:end, end:].copy()
+    for top in range(end, n, STRIP):
+        taken = product(matrix[top : top + STRIP, begin:end].copy(), above)
+        for i in range(taken.shape[0]):
+            row, less = matrix[top + i, end:], taken[i]
+            for t in range(row.size):
+                row[t] -= less[t]
 
 
 @fast_kernel
