@@ -9,6 +9,7 @@ probabilities but its largest entry, which becomes what the others leave of 1.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from fractions import Fraction
 from typing import Any
@@ -29,13 +30,24 @@ LARGEST_EXPONENT = 10_000
 """Text such as 1e999999999 would fill the memory with digits."""
 
 
-def rational(value: Any) -> Any:
-    """`value` (int, Fraction, fmpq, text such as "3/10" or "0.3", or a finite float bit by bit) as `flint.fmpq`."""
+@functools.cache
+def _flint() -> tuple[Any, Any]:
+    """The types fmpq and fmpz; `import mdps` itself does not load them."""
     from flint import fmpq, fmpz
 
+    return fmpq, fmpz
+
+
+def rational(value: Any) -> Any:
+    """`value` (int, Fraction, fmpq, text such as "3/10" or "0.3", or a finite float bit by bit) as `flint.fmpq`."""
+    fmpq, fmpz = _flint()
     if isinstance(value, fmpq):
         return value
     if isinstance(value, fmpz):
+        return fmpq(value)
+    if type(value) is Fraction:
+        return fmpq(value.numerator, value.denominator)
+    if type(value) is int:
         return fmpq(value)
     if isinstance(value, str) and _exponent(value) > LARGEST_EXPONENT:
         raise ModelError(f"{value!r} is too large or too small to be read exactly; exponents go to {LARGEST_EXPONENT}")
@@ -63,6 +75,8 @@ def rational_array(values: Any) -> Array:
 
 def fraction(value: Any) -> Fraction:
     """`value` (anything that `rational` reads) as a `fractions.Fraction`."""
+    if type(value) is Fraction:
+        return value
     exact = rational(value)
     return Fraction(int(exact.p), int(exact.q))
 

@@ -176,10 +176,10 @@ def _reduce(values: Any, axis: int | None, plain: Callable[..., Any], pairwise: 
         return plain(array, axis=axis)
     if axis is None:
         return functools.reduce(pairwise, array.reshape(-1).tolist())
-    rows = array.swapaxes(axis, -1)
+    rows = np.moveaxis(array, axis, -1)
     out = np.empty(rows.shape[:-1], dtype=object)
     out.reshape(-1)[:] = [functools.reduce(pairwise, row) for row in rows.reshape(-1, rows.shape[-1]).tolist()]
-    return np.moveaxis(out[..., None], -1, axis).squeeze(axis) if rows.ndim > 2 else out
+    return out
 
 
 # Functions of single numbers

@@ -11,7 +11,6 @@ Compiled code takes C-contiguous read-only float64 (and int64) only: any other l
 from __future__ import annotations
 
 import functools
-import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from pgtheory.sources import compiler, digest_of, digest_of_packages
+from pgtheory.sources import cache_base, compiler, digest_of, digest_of_packages
 
 Array = np.ndarray
 
@@ -32,8 +31,7 @@ def source_digest() -> str:
 
 def cache_directory() -> pathlib.Path:
     """Where machine code is kept: `$PGTHEORY_CACHE`, else the user's cache directory; one folder a digest below it."""
-    base = os.environ.get("PGTHEORY_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "pgtheory")
-    return pathlib.Path(base) / "kernels"
+    return cache_base() / "kernels"
 
 
 def cached_in(module: str) -> str:

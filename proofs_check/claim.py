@@ -101,13 +101,16 @@ class Case:
         return repr((*parts, self.horizon, self.symbolic, self.boxes, self.polynomial, instances))
 
     def digest(self) -> str:
-        """Digest of the content and of the sources that measure and judge it: the engine, its own quantities, its own method."""
+        """Digest of the content and of the sources that measure and judge it: the engine, its own quantities, its own method; made once."""
+        if "_digest" in self.__dict__:
+            return self.__dict__["_digest"]
         from proofs_check.quantities import defining_modules
 
         method = [] if self.process is None else [(self.process if inspect.isclass(self.process) else type(self.process)).__module__]
         modules = (*ENGINE, *sorted({*defining_modules(self.names()), *method}))
         sources = digest_of(modules, judges(), without=("proofs_check.catalogue", "proofs_check.quantities"))
-        return hashlib.sha256(f"{sources} {self.canonical()}".encode()).hexdigest()[:16]
+        self.__dict__["_digest"] = hashlib.sha256(f"{sources} {self.canonical()}".encode()).hexdigest()[:16]
+        return self.__dict__["_digest"]
 
     def names(self) -> set[str]:
         """Names of the quantities in the statement, its trivial bound, its conditions and its chain's form."""

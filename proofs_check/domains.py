@@ -9,6 +9,7 @@ state or action is a size like any other.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from fractions import Fraction
@@ -20,7 +21,7 @@ import sympy
 from mdps.errors import ModelError, nearest
 from mdps.rational import fraction, rational, rational_array
 from proofs_check import expression
-from proofs_check.instance import Batch, Instance
+from proofs_check.instance import FIELDS, Batch, Instance
 from proofs_check.quantities import parse
 
 Array = np.ndarray
@@ -41,6 +42,11 @@ class Assumption:
     latex: str
     check: Callable[[Instance], bool]
     why: str = ""
+    reads: tuple[str, ...] = ()  # the fields of an instance (and the names of its extras) that alone the check looks at
+
+    def seen(self, instance: Instance) -> tuple[int, ...]:
+        """Which arrays the check looks at, by identity: instances that share them share the answer, as long as somebody keeps them."""
+        return tuple(id(getattr(instance, name) if name in FIELDS else instance.extras.get(name)) for name in self.reads)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,9 +99,13 @@ class Extra:
     def check(self, values: Array) -> bool:
         """Whether the entries are what `kind` says."""
         if self.kind == "real":
+            entries = np.asarray(values).reshape(-1)
+            if entries.dtype == object:
+                least, most = rational(self.low), rational(self.high)
+                return all(least <= rational(x) <= most for x in entries)
             low, high = fraction(self.low), fraction(self.high)
-            slack = 0 if np.asarray(values).dtype == object else Fraction(1, 2**40) * max(abs(low), abs(high))
-            return bool(all(low - slack <= fraction(x) <= high + slack for x in np.asarray(values).reshape(-1)))
+            slack = Fraction(1, 2**40) * max(abs(low), abs(high))
+            return low - slack <= fraction(entries.min()) and fraction(entries.max()) <= high + slack
         total = values.sum(axis=-1)
         rows = np.all(total == 1) if values.dtype == object else np.allclose(total, 1)
         bounds = (values > 0).all() if self.kind == "interior" else (values >= 0).all()
@@ -169,9 +179,9 @@ class Domain:
         """What an instance must satisfy."""
         out = []
         if self.bandit:
-            out.append(Assumption("bandit", "one state and discount 0", r"S = 1,\ \gamma = 0", lambda i: i.shape[0] == 1 and i.discount == 0))
+            out.append(Assumption("bandit", "one state and discount 0", r"S = 1,\ \gamma = 0", lambda i: i.shape[0] == 1 and i.discount == 0, reads=("rewards", "discount")))
         else:
-            out.append(Assumption("discount", "discount in [0, 1)", r"0 \le \gamma < 1", lambda i: 0 <= i.discount < 1))
+            out.append(Assumption("discount", "discount in [0, 1)", r"0 \le \gamma < 1", lambda i: 0 <= i.discount < 1, reads=("discount",)))
         if self.rewards is not None:
             low, high = self.rewards
             out.append(
@@ -180,23 +190,24 @@ class Domain:
                     f"rewards in [{low}, {high}]",
                     rf"r(s,a) \in [{low}, {high}]",
                     lambda i: bool((i.rewards >= low).all() and (i.rewards <= high).all()),
+                    reads=("rewards",),
                 )
             )
         if self.min_actions > 1:
             least = self.min_actions
-            out.append(Assumption("actions", f"at least {least} actions", rf"A \ge {least}", lambda i: i.shape[1] >= least))
+            out.append(Assumption("actions", f"at least {least} actions", rf"A \ge {least}", lambda i: i.shape[1] >= least, reads=("rewards",)))
         if self.mu == "positive":
             out.append(
-                Assumption("full support", "the start distribution mu is positive in every state", r"\mu(s) > 0", lambda i: bool((i.mu > 0).all()))
+                Assumption("full support", "the start distribution mu is positive in every state", r"\mu(s) > 0", lambda i: bool((i.mu > 0).all()), reads=("mu",))
             )
         if self.rho == "mu":
-            out.append(Assumption("same start", "evaluated under mu itself", r"\rho = \mu", lambda i: bool((i.rho == i.mu).all())))
+            out.append(Assumption("same start", "evaluated under mu itself", r"\rho = \mu", lambda i: bool((i.rho == i.mu).all()), reads=("rho", "mu")))
         if self.policy == "interior":
             out.append(
-                Assumption("interior", "the policy gives every action a positive probability", r"\pi(a|s) > 0", lambda i: bool((i.policy > 0).all()))
+                Assumption("interior", "the policy gives every action a positive probability", r"\pi(a|s) > 0", lambda i: bool((i.policy > 0).all()), reads=("policy",))
             )
         elif self.policy == "uniform":
-            out.append(Assumption("uniform start", "the start policy is uniform", r"\pi_0(a|s) = 1/A", _is_uniform))
+            out.append(Assumption("uniform start", "the start policy is uniform", r"\pi_0(a|s) = 1/A", _is_uniform, reads=("policy",)))
         elif self.policy == "deterministic":
             out.append(
                 Assumption(
@@ -204,6 +215,7 @@ class Domain:
                     "the start policy is deterministic",
                     r"\pi_0(a|s) \in \{0, 1\}",
                     lambda i: bool(((i.policy == 0) | (i.policy == 1)).all()),
+                    reads=("policy",),
                 )
             )
         for name, extra in self.extras:
@@ -212,7 +224,7 @@ class Domain:
 
     def broken(self, instance: Instance) -> list[Assumption]:
         """The assumptions that `instance` does not meet."""
-        return [assumption for assumption in self.assumptions() if not assumption.check(instance)]
+        return [assumption for assumption in _assumptions(self) if not assumption.check(instance)]
 
     def sizes(self) -> list[tuple[int, int]]:
         """(S, A) from small to large, one state and one action included."""
@@ -258,6 +270,11 @@ class Domain:
         return snapped(coordinates, 3.0) if kind == "any" else floored(coordinates, 3.0, INTERIOR)
 
 
+@functools.lru_cache(maxsize=256)
+def _assumptions(domain: Domain) -> tuple[Assumption, ...]:
+    return tuple(domain.assumptions())
+
+
 def snapped(coordinates: Array, scale: float) -> Array:
     """Distributions along the last axis, with entries below SNAP set to 0."""
     rows = _softmax(scale * coordinates)
@@ -287,6 +304,7 @@ def _extra_assumption(name: str, extra: Extra) -> Assumption:
         text if not extra.meaning else f"{text} ({extra.meaning})",
         latex,
         lambda i: name in i.extras and np.shape(i.extras[name]) == extra.shape(*i.shape) and extra.check(i.extras[name]),
+        reads=("rewards", name),
     )
 
 

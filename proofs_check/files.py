@@ -61,16 +61,25 @@ def to_json(value: Any, indent: int | None = 1) -> str:
 def read_json(path: str | os.PathLike[str]) -> Any:
     """The content of a JSON file.
 
-    raises  ModelError: no such file, or no JSON (names line and column)
+    raises  ModelError: no such file, or no JSON (names line and column, and says so where the text ends too early)
     """
+    name = os.fspath(path)
     try:
-        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        content = pathlib.Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ModelError(f"{name}: there is no such file") from error
     except OSError as error:
-        raise ModelError(f"cannot read {os.fspath(path)}: {error.strerror or error}") from error
-    except json.JSONDecodeError as error:
-        raise ModelError(f"{os.fspath(path)} is no JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+        raise ModelError(f"{name}: {'this is a folder' if pathlib.Path(path).is_dir() else error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise ModelError(f"{os.fspath(path)} is no JSON: byte {error.start} is no UTF-8 text") from error
+        raise ModelError(f"{name} is no JSON: byte {error.start} is no UTF-8 text") from error
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError as error:
+        if not content.strip():
+            raise ModelError(f"{name} is empty") from error
+        if error.pos >= len(content.rstrip()) or error.msg.startswith("Unterminated string"):
+            raise ModelError(f"{name} seems cut: it ends in line {content.rstrip().count(chr(10)) + 1}, within an unfinished value") from error
+        raise ModelError(f"{name} is no JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
 
 
 def _umask() -> int:

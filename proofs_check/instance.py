@@ -106,8 +106,8 @@ def _float_of(values: Any) -> Array:
     if known is not None and known[0] is values:
         return known[1]
     twin = to_float(values)
-    if twin.size > 100:
-        while len(_RECENT) >= 8:
+    if twin.size > 3:
+        while len(_RECENT) >= 64:
             del _RECENT[next(iter(_RECENT))]
         _RECENT[id(values)] = (values, twin)
     return twin

@@ -117,35 +117,61 @@ def dressed(case: Case, model: MDP, limit: int | None = None) -> Iterator[Instan
     states, actions = model.num_states, model.num_actions
     if limit is None:
         limit = 48 if states <= 3 else 12 if states <= 10 else 3
-    transitions, rewards = model.transitions, model.rewards  # one object each, so that its float twin is made once
+    transitions, rewards, discount = model.transitions, model.rewards, model.discount  # one object each, so that its float twin is made once
     choices = settings_choices(case, model)
     policies = list(start_policies(case.domain, states, actions))
+    others = [second_policy(case.domain, policy) for policy in policies]
     starts = list(start_distributions(case.domain, model))
     variants = [(name, extra.variants(states, actions)) for name, extra in case.domain.extras]
     variants = [(name, values[i % len(values) :] + values[: i % len(values)]) for i, (name, values) in enumerate(variants)]
+    fits, settings_of = _Fits(case.domain), dict[int, dict[str, Any] | None]()
     seen = 0
     for k in range(len(choices) * len(policies) * len(starts) * (5 if variants else 1)):
         # walk the three lists at different paces, so that a cut list still varies all of them
-        settings = choices[k % len(choices)]
-        policy = policies[(k // len(choices)) % len(policies)]
+        choice, which = k % len(choices), (k // len(choices)) % len(policies)
         mu, rho = starts[(k // (len(choices) * len(policies)) + k) % len(starts)]  # and extras turn with k
-        other, extras = second_policy(case.domain, policy), {name: values[k % len(values)] for name, values in variants}
-        instance = Instance(transitions, rewards, model.discount, mu, rho, policy, other=other, settings=settings, name=model.name, extras=extras)
-        settled = settle(case, instance)
-        if settled is not None:
-            yield settled
+        extras = {name: values[k % len(values)] for name, values in variants}
+        instance = Instance(transitions, rewards, discount, mu, rho, policies[which], others[which], choices[choice], model.name, extras)
+        if choice not in settings_of:
+            settings_of[choice] = _settings(case, instance)
+        settings = settings_of[choice]
+        if settings is not None and fits(instance):
+            yield dataclasses.replace(instance, settings=settings)
             seen += 1
             if seen >= limit:
                 return
 
 
-def settle(case: Case, instance: Instance) -> Instance | None:
-    """The instance with its dependent settings computed; None where it is outside the domain."""
+class _Fits:
+    """Whether an instance lies in the domain, where many instances are made of the same few arrays (which their maker keeps)."""
+
+    def __init__(self, domain: Domain) -> None:
+        self.assumptions = domain.assumptions()
+        self.known: dict[tuple[int, tuple[int, ...]], bool] = {}
+
+    def __call__(self, instance: Instance) -> bool:
+        return all(self.one(k, instance) for k in range(len(self.assumptions)))
+
+    def one(self, k: int, instance: Instance) -> bool:
+        key = (k, self.assumptions[k].seen(instance))
+        if key not in self.known:
+            self.known[key] = self.assumptions[k].check(instance)
+        return self.known[key]
+
+
+def _settings(case: Case, instance: Instance) -> dict[str, Any] | None:
+    """All settings of an instance from its free ones, discount and size; None where one has no value or is out of its range."""
     try:
         settled = dataclasses.replace(instance, settings=exact_settings(case.settings, instance, instance.settings))
     except ZeroDivisionError:
         return None
-    return None if case.domain.broken(settled) or not in_range(case.settings, settled) else settled
+    return settled.settings if in_range(case.settings, settled) else None
+
+
+def settle(case: Case, instance: Instance) -> Instance | None:
+    """The instance with its dependent settings computed; None where it is outside the domain."""
+    settings = _settings(case, instance)
+    return None if settings is None or case.domain.broken(instance) else dataclasses.replace(instance, settings=settings)
 
 
 def in_reward_range(domain: Domain, model: MDP) -> MDP:

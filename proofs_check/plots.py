@@ -47,7 +47,7 @@ def plot_curve(curve: Mapping[str, Any], ax: Any = None, *, title: str | None = 
     _mark_crossing(ax, times, measured, bound, direction)
     _label_ends(ax, [(times, measured, "measured", MEASURED), (times, bound, "bound", MEASURED)], logarithmic)
     _dress(ax, xlabel=str(curve.get("axis") or "iteration t"), ylabel=label)
-    ax.set_title(finding(curve, direction) if title is None else title, color=INK, loc="left", fontsize=10, pad=20)
+    ax.set_title(finding(curve, direction) if title is None else title, color=INK, loc="left", fontsize=10, pad=20, y=1.0)
     return ax
 
 
@@ -82,7 +82,7 @@ def plot_run(run: Any, ax: Any = None, *, distribution: Any = None, bounds: Mapp
     text = f"{name}: {_trend(times, gap, 'gap')}".replace(" to 0 by", " to rounding by")
     if closest is not None and math.isfinite(factors[closest][0]):
         text += f"; {closest} stays {_times(factors[closest][0])} {factors[closest][1]}"
-    ax.set_title(text.replace("; ", ";\n") if len(text) > 75 else text, color=INK, loc="left", fontsize=10, pad=20)
+    ax.set_title(text.replace("; ", ";\n") if len(text) > 75 else text, color=INK, loc="left", fontsize=10, pad=20, y=1.0)
     return ax
 
 
@@ -109,20 +109,29 @@ def plot_runs(runs: Mapping[str, Any], ax: Any = None, *, distribution: Any = No
     _label_ends(ax, ends, logarithmic)
     _dress(ax, xlabel="iteration t", ylabel="optimality gap V*(ρ) − V_t(ρ) [reward]")
     said = [f"{label}: {fit_rate(times, gap).text()}" for label, (times, gap) in curves.items()]
-    ax.set_title("\n".join(said) if len(said) <= 3 else f"{len(said)} methods on one model", color=INK, loc="left", fontsize=10, pad=20)
+    ax.set_title("\n".join(said) if len(said) <= 3 else f"{len(said)} methods on one model", color=INK, loc="left", fontsize=10, pad=20, y=1.0)
     return ax
 
 
-def plot_bands(runs: Mapping[str, tuple[Any, Any, Any, Any]], ax: Any = None) -> Any:
+def plot_bands(
+    runs: Mapping[str, tuple[Any, Any, Any, Any]],
+    ax: Any = None,
+    *,
+    bounds: Mapping[str, Any] | None = None,
+    axes: tuple[str, str] = ("iteration t", "optimality gap V*(ρ) − V_t(ρ) [reward]"),
+) -> Any:
     """Draws gaps of sampled runs: the mean as a line, the quantiles as a band around it, each named at its end.
 
     runs     {label: (times (R,), mean (R,), low (R,), high (R,))}; a band of no width is an exact run and is drawn dashed
+    bounds   {label of a run: (R,) what is proved about its mean}, dotted in its colour
+    axes     what the horizontal and the vertical axis show
     returns  the axes
     """
     ax = _axes(ax)
     curves = {label: tuple(np.asarray(part, dtype=np.float64) for part in parts) for label, parts in runs.items()}
+    proved = {label: np.asarray(values, dtype=np.float64) for label, values in (bounds or {}).items()}
     longest = max((parts[0] for parts in curves.values()), key=lambda t: t[-1])
-    logarithmic = _set_scales(ax, longest, *(parts[1] for parts in curves.values()))
+    logarithmic = _set_scales(ax, longest, *(parts[1] for parts in curves.values()), *proved.values())
     ends = []
     for k, (label, (times, mean, low, high)) in enumerate(curves.items()):
         color, sure = SERIES[k % len(SERIES)], bool((high - low <= ROUNDING * np.abs(mean).max()).all())
@@ -132,9 +141,12 @@ def plot_bands(runs: Mapping[str, tuple[Any, Any, Any, Any]], ax: Any = None) ->
             floor = np.abs(mean[mean > 0]).min() / 100 if (mean > 0).any() else 0.0
             ax.fill_between(times, np.maximum(low, floor) if logarithmic else low, high, color=color, alpha=0.18, linewidth=0, gid=f"band-{label}")
         ends.append((times, mean, label, color))
+        if label in proved:
+            ax.plot(times, _drawable(proved[label], logarithmic), color=color, linewidth=1.3, linestyle=(0, (1, 2)), gid=f"bound-{label}")
+            ends.append((times, proved[label], f"{label}: proved", color))
     _label_ends(ax, ends, logarithmic)
-    _dress(ax, xlabel="iteration t", ylabel="optimality gap V*(ρ) − V_t(ρ) [reward]")
-    ax.set_title("mean of the runs, and 5% to 95% of them", color=INK, loc="left", fontsize=10, pad=20)
+    _dress(ax, *axes)
+    ax.set_title("mean of the runs, and 5% to 95% of them", color=INK, loc="left", fontsize=10, pad=20, y=1.0)
     return ax
 
 

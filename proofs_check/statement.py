@@ -15,7 +15,7 @@ import sympy
 
 from proofs_check import expression
 from proofs_check.expression import ExpressionError
-from proofs_check.quantities import latex_names, parse, quantity
+from proofs_check.quantities import parse, quantity
 
 RELATIONS = {"<=": sympy.LessThan, ">=": sympy.GreaterThan}
 SIGN = {"<=": r"\le", ">=": r"\ge", "=": "="}
@@ -79,7 +79,7 @@ class Statement:
 
     def latex(self) -> str:
         """LaTeX of the statement."""
-        names = latex_names()
+        names = {name: quantity(name).latex for name in self.names()}
         return f"{expression.latex(self.left, names)} {SIGN[self.relation]} {expression.latex(self.right, names)}"
 
     def mathml(self) -> str:

@@ -12,6 +12,7 @@ undecided   no evidence either way, or numerically unreliable evidence: `evidenc
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import Any
 
@@ -119,7 +120,8 @@ def as_dict(value: Any) -> dict[str, Any]:
         extra |= {"forms": [as_dict(f) for f in value.forms], "controls": [as_dict(f) for f in value.controls]}
     else:
         extra = {"expected": value.expected}
-    return dataclasses.asdict(value) | extra
+    fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return {name: extra[name] if name in extra else copy.deepcopy(field) for name, field in fields.items()} | extra
 
 
 def form_verdict(data: dict[str, Any]) -> FormVerdict:

@@ -5,6 +5,8 @@ Slow tests (marker `slow`) are whole sweeps of something that a faster test samp
 
 Tests of each form of the catalogue (marker `catalogue`) are sampled in the same way, `--catalogue=0/8` by default, by the form's name: all tests
 of a form run or none.  Every form is judged by `make verify` in the same CI run.
+
+Tests in a browser (marker `browser`) run where a Chromium is installed.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from collections.abc import Callable
 
 import hypothesis
 import pytest
+
+from tests.browser import find_browser
 
 # The same examples on every run, and no deadline: a first example may compile a kernel.
 hypothesis.settings.register_profile("pgtheory", derandomize=True, deadline=None, print_blob=True, database=None)
@@ -29,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     slow, forms = _share(config.getoption("--slow"), "--slow"), _share(config.getoption("--catalogue"), "--catalogue")
+    browser = find_browser() is not None
     named = {argument.split("::")[0] for argument in config.args if "::" in argument}
 
     def runs(item: pytest.Item) -> bool:
@@ -36,7 +41,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             return False
         return not item.get_closest_marker("catalogue") or forms(item.nodeid.partition("[")[2])
 
-    left_out = [] if named else [item for item in items if not runs(item)]
+    left_out = [item for item in items if item.get_closest_marker("browser") and not browser]
+    left_out += [] if named else [item for item in items if not runs(item) and item not in left_out]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         skipped = {id(item) for item in left_out}

@@ -85,10 +85,21 @@ def _is_file(text: str) -> bool:
         return False
 
 
+def _is_folder(text: str) -> bool:
+    try:
+        return Path(text).is_dir()
+    except OSError:
+        return False
+
+
 def _unknown(text: str) -> str:
     from mdps import zoo
     from mdps.zoo.registry import normal
 
+    if _is_folder(text):
+        inside = sorted(path.name for path in Path(text).iterdir() if path.suffix.lower() in FORMATS)
+        held = f"in it lies {', '.join(inside[:5])}{' ...' if len(inside) > 5 else ''}" if inside else "this one holds none"
+        return f"{text} is a folder; a model is a file ({', '.join(FORMATS)}); {held}"
     close = nearest(normal(text), zoo.names())
     return (
         f"{text!r} is no file, and the zoo has no instance of that name.{close}\n"

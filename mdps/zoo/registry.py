@@ -127,11 +127,14 @@ def optimum(expression: str) -> np.ndarray | None:
 
 def parse(expression: str) -> tuple[Entry, tuple[Any, ...], dict[str, Any]]:
     """The instance, positional and named arguments of a text such as "domino(8, 9/10)"."""
-    text = expression.strip()
-    head, bracket, rest = text.partition("(")
-    found = entry(head)
+    return entry(expression.partition("(")[0]), *arguments(expression)
+
+
+def arguments(expression: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and named arguments of a text such as "domino(8, 9/10)"; whatever its name."""
+    _, bracket, rest = expression.strip().partition("(")
     if not bracket:
-        return found, (), {}
+        return (), {}
     try:
         call = ast.parse(f"instance({rest}", mode="eval").body
     except SyntaxError as error:
@@ -142,7 +145,7 @@ def parse(expression: str) -> tuple[Entry, tuple[Any, ...], dict[str, Any]]:
     args = tuple(_literal(node, source) for node in call.args)
     if any(keyword.arg is None for keyword in call.keywords):
         raise ModelError(f"{expression!r}: ** is not allowed here")
-    return found, args, {str(keyword.arg): _literal(keyword.value, source) for keyword in call.keywords}
+    return args, {str(keyword.arg): _literal(keyword.value, source) for keyword in call.keywords}
 
 
 def number(value: Any, what: str) -> Fraction:

@@ -191,12 +191,15 @@ def weights_of(losses: Array, eta: float, power: int) -> Array:
     rise from the left end without passing the root."""
     c = 2.0 if power == 2 else 1.0
     y = np.full((len(losses), 1), c / eta)
+    moving = np.ones_like(y, dtype=bool)
     for _ in range(100):
         w = (c / (eta * (losses + y))) ** power
         excess = w.sum(axis=1, keepdims=True) - 1
         step = excess / (power * (w / (losses + y)).sum(axis=1, keepdims=True))
+        step = np.where(moving, step, 0.0)  # a row that has arrived rests: its figures do not depend on the other rows
         y = y + step
-        if (np.abs(step) <= 4e-16 * y).all():
+        moving = np.abs(step) > 4e-16 * y
+        if not moving.any():
             break
     return np.asarray((c / (eta * (losses + y))) ** power)
 
@@ -256,7 +259,7 @@ class Runs:
 
 
 def replicate(
-    learner: SoftmaxGradient | MirrorDescent,
+    learner: Any,
     bandit: Bandit,
     horizon: int,
     runs: int,
@@ -268,6 +271,7 @@ def replicate(
 ) -> Runs:
     """`runs` independent runs in compiled code.
 
+    learner  `SoftmaxGradient`, `MirrorDescent`, or one with compiled(rewards, cumulative, gaps) such as `InverseGapWeighting`
     times    rounds to record, increasing; by default the last one
     first    number of the first run: runs first .. first + runs - 1 of the seed
     raises   ModelError: no run, horizon below 1, times outside 1 .. horizon, a bad seed
@@ -313,6 +317,8 @@ def _job(learner: Any, bandit: Bandit) -> Callable[..., None]:
         def job(*rest: Any) -> None:
             pulls.mirror_runs(rewards, cumulative, gaps, float(learner.step_size), kind, bool(learner.decreasing), *rest)
 
+    elif hasattr(learner, "compiled"):
+        job = learner.compiled(rewards, cumulative, gaps)
     else:
         raise ModelError(f"{type(learner).__name__} has no compiled run; `expectations` takes any learner")
     return job

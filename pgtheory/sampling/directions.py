@@ -30,8 +30,8 @@ import numpy as np
 from mdps.errors import ModelError
 from mdps.model import MDP
 from pgtheory.arithmetic import softmax
-from pgtheory.sampling.estimators import Estimator, RewardToGo, discounted_rewards
-from pgtheory.sampling.simulator import Paths
+from pgtheory.sampling.estimators import Estimator, ImportanceWeighted, RewardToGo, discounted_rewards
+from pgtheory.sampling.simulator import Paths, _count
 
 Array = np.ndarray
 Draw = Callable[[Array, int], Paths]
@@ -57,11 +57,14 @@ class Direction(abc.ABC):
     batch: int = 1
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ModelError(f"batch is {self.batch}; it must be at least 1")
+        _count("batch", self.batch, 1)
+        if isinstance(self.estimator, ImportanceWeighted) and type(self) is not Fresh:
+            raise ModelError(f"{type(self).__name__} draws paths of the policy itself; paths of another one are for Fresh batches")
+        if not self.estimator.by_single_paths:
+            raise ModelError(f"{type(self.estimator).__name__} is no function of single paths; it has a direction of its own")
 
     def first(self, mdp: MDP, logits: Array, draw: Draw, uniform: Callable[[], float]) -> Memory:
-        gradient = self.mean(mdp, logits, draw(softmax(logits), self.first_batch))
+        gradient = self.mean(mdp, logits, draw(self.estimator.behaviour(mdp, softmax(logits)), self.first_batch))
         return Memory(logits, gradient, logits, gradient, 1)
 
     def next(self, mdp: MDP, logits: Array, memory: Memory, draw: Draw, uniform: Callable[[], float]) -> Memory:
@@ -97,10 +100,10 @@ def path_weights(target: Array, drawn: Array, paths: Paths) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class Fresh(Direction):
-    """The mean of a fresh batch."""
+    """The mean of a fresh batch, drawn from the policy itself or from what the estimator draws from (`ImportanceWeighted`)."""
 
     def direction(self, mdp: MDP, logits: Array, memory: Memory, draw: Draw, uniform: Callable[[], float]) -> Array:
-        return self.mean(mdp, logits, draw(softmax(logits), self.batch))
+        return self.mean(mdp, logits, draw(self.estimator.behaviour(mdp, softmax(logits)), self.batch))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,8 +193,7 @@ class Anchored(Direction):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_large(self.large)
-        if self.epoch < 1:
-            raise ModelError(f"epoch is {self.epoch}; it must be at least 1")
+        _count("epoch", self.epoch, 1)
 
     @property
     def first_batch(self) -> int:
@@ -232,5 +234,4 @@ def _check_weight(weight: Any) -> None:
 
 
 def _check_large(large: Any) -> None:
-    if large < 1:
-        raise ModelError(f"large is {large}; a batch has at least 1 path")
+    _count("large", large, 1)

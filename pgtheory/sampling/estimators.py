@@ -14,23 +14,25 @@ A baseline b(s) of the state leaves the mean as it is, because E[score | s] = 0;
 `RewardToGo(baseline=(S, A) array)` adds back sum_a grad pi(a|s) b(s, a) unless `corrected=False`.  What is estimated is the gradient of
 J_H = E sum_{t < H} gamma^t r_t; `truncation_bound` says how far that is from the gradient of the discounted value.
 
-`expectation` and `moments` list all paths (small models; rationals in, rationals out); `sample` simulates.
+`expectation`, `moments` and `law` list all paths (small models; rationals in, rationals out); `draw` and `sample` simulate.
+More estimators: `pgtheory.sampling.baselines` (control variates, optimal baselines), `.critics` (learned critics), `.adaptive` (balanced actions).
 """
 
 from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from mdps.errors import ModelError
 from mdps.model import MDP
+from mdps.rational import rational
 from pgtheory.exact.evaluation import check_policy
 from pgtheory.exact.linear import kind, model_like, same_kind
-from pgtheory.sampling.paths import AllPaths, all_paths
-from pgtheory.sampling.simulator import simulate
+from pgtheory.sampling.paths import all_paths
+from pgtheory.sampling.simulator import _count, simulate
 
 Array = np.ndarray
 AT_A_TIME = 2**22
@@ -70,13 +72,13 @@ class Sampled:
 
 @dataclasses.dataclass(frozen=True)
 class Estimator(abc.ABC):
-    """Base: an estimator says what weight (N, H) each step of a path has."""
+    """Base: an estimator says what weight (N, H) each step of a path has.  by_single_paths: whether a draw is a function of one path."""
 
     horizon: int
+    by_single_paths: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.horizon < 1:
-            raise ModelError(f"horizon is {self.horizon}; it must be at least 1")
+        _count("horizon", self.horizon, 1)
 
     @abc.abstractmethod
     def weights(self, mdp: MDP, policy: Array, states: Array, actions: Array) -> Array:
@@ -89,41 +91,46 @@ class Estimator(abc.ABC):
     def of_paths(self, mdp: MDP, policy: Array, states: Array, actions: Array) -> Array:
         """(N, S, A): one gradient a path.  policy in floats or rationals; the answer is of its kind."""
         policy = check_policy(mdp, policy)
-        weights = self.weights(mdp, policy, states, actions)
-        out = policy[None] * 0 + np.zeros((len(actions), 1, 1), dtype=np.int64)
-        paths = np.arange(len(actions))
-        for t in range(actions.shape[1]):
-            s, a, w = states[:, t], actions[:, t], weights[:, t]
-            out[paths, s] = out[paths, s] - w[:, None] * policy[s]
-            out[paths, s, a] = out[paths, s, a] + w
-        return out
+        return scored(policy, states, actions, self.weights(mdp, policy, states, actions))
+
+    def law(self, mdp: MDP, policy: Array) -> tuple[Array, Array]:
+        """(probabilities (N,), gradients (N, S, A)): everything that a draw can be.  raises ModelError: more than 2^20 paths"""
+        policy = check_policy(mdp, policy)
+        paths = all_paths(mdp, self.behaviour(mdp, policy), self.horizon)
+        return paths.probabilities, self.of_paths(mdp, policy, paths.states, paths.actions)
 
     def moments(self, mdp: MDP, policy: Array) -> Moments:
         """Exact mean and covariance, by listing all paths.  raises ModelError: more than 2^20 of them."""
-        policy = check_policy(mdp, policy)
-        paths = all_paths(mdp, self.behaviour(mdp, policy), self.horizon)
-        return self._moments(mdp, policy, paths)
+        probabilities, gradients = self.law(mdp, policy)
+        each = gradients.reshape(len(gradients), -1)
+        mean = (probabilities[:, None] * each).sum(axis=0)
+        centred = each - mean
+        return Moments(mean.reshape(gradients.shape[1:]), (probabilities[:, None] * centred).T.dot(centred))
 
     def expectation(self, mdp: MDP, policy: Array) -> Array:
         """(S, A): the exact mean, by listing all paths."""
-        policy = check_policy(mdp, policy)
-        paths = all_paths(mdp, self.behaviour(mdp, policy), self.horizon)
-        each = self.of_paths(mdp, policy, paths.states, paths.actions)
-        return (paths.probabilities[:, None, None] * each).sum(axis=0)
+        probabilities, gradients = self.law(mdp, policy)
+        return np.asarray((probabilities[:, None, None] * gradients).sum(axis=0))
+
+    def draw(self, mdp: MDP, policy: Array, chains: int, seed: int = 0, *, first: int = 0, threads: int = 1) -> Array:
+        """(chains, S, A): one gradient a simulated chain, chains first .. of `seed`.  raises ModelError: a gradient that is not finite"""
+        mdp = mdp.float
+        policy = np.asarray(check_policy(mdp, np.asarray(policy, dtype=np.float64)))
+        paths = simulate(mdp, self.behaviour(mdp, policy), chains, self.horizon, seed, first=first, threads=threads)
+        return self.of_paths(mdp, policy, paths.states, paths.actions)
 
     def sample(self, mdp: MDP, policy: Array, chains: int, seed: int = 0, *, first: int = 0, threads: int = 1) -> Sampled:
         """Mean and covariance of `chains` simulated gradients (chains first .. of `seed`).  raises ModelError: fewer than 2 chains."""
-        if chains < 2:
+        if _count("chains", chains, 1) < 2:
             raise ModelError(f"chains is {chains}; a covariance needs at least 2")
-        policy = np.asarray(check_policy(mdp.float, np.asarray(policy, dtype=np.float64)))
-        total, square, low, high = np.zeros(policy.size), np.zeros((policy.size, policy.size)), np.inf, -np.inf
-        behaviour, part = self.behaviour(mdp.float, policy), max(1, AT_A_TIME // policy.size)
-        pivot = None
+        size, shape = np.size(policy), np.shape(policy)
+        total, square, low, high = np.zeros(size), np.zeros((size, size)), np.inf, -np.inf
+        part, pivot = max(1, AT_A_TIME // size), None
         for begin in range(0, chains, part):
-            paths = simulate(mdp, behaviour, min(part, chains - begin), self.horizon, seed, first=first + begin, threads=threads)
-            each = self.of_paths(mdp.float, policy, paths.states, paths.actions).reshape(len(paths), -1)
+            each = self.draw(mdp, policy, min(part, chains - begin), seed, first=first + begin, threads=threads)
+            each = each.reshape(len(each), -1)
             if not np.isfinite(each).all():
-                raise ModelError("a sampled gradient is not finite: importance weights or rewards overflow")
+                raise ModelError(f"the gradient of chain {first + begin + _first_bad(each)} is not finite: importance weights or returns overflow")
             pivot = each.mean(axis=0) if pivot is None else pivot
             centred = each - pivot
             total, square = total + centred.sum(axis=0), square + centred.T @ centred
@@ -131,13 +138,7 @@ class Estimator(abc.ABC):
         assert pivot is not None
         shift = total / chains
         covariance = (square - chains * np.outer(shift, shift)) / (chains - 1)
-        return Sampled((pivot + shift).reshape(policy.shape), covariance, chains, (low, high))
-
-    def _moments(self, mdp: MDP, policy: Array, paths: AllPaths) -> Moments:
-        each = self.of_paths(mdp, policy, paths.states, paths.actions).reshape(len(paths), -1)
-        mean = (paths.probabilities[:, None] * each).sum(axis=0)
-        centred = each - mean
-        return Moments(mean.reshape(policy.shape), (paths.probabilities[:, None] * centred).T.dot(centred))
+        return Sampled((pivot + shift).reshape(shape), covariance, chains, (low, high))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,12 +176,7 @@ class RewardToGo(Estimator):
         out = super().of_paths(mdp, policy, states, actions)
         if np.ndim(self.baseline) == 2 and self.corrected:
             policy = check_policy(mdp, policy)
-            table = self._of_pairs(mdp, policy)
-            slope = policy * (table - (policy * table).sum(axis=1)[:, None])  # sum_a grad pi(a|s) b(s, a)
-            _, powers = discounted_rewards(mdp, policy, states, actions)
-            paths = np.arange(len(actions))
-            for t in range(self.horizon):
-                out[paths, states[:, t]] = out[paths, states[:, t]] + powers[t] * slope[states[:, t]]
+            add_back(out, self._of_pairs(mdp, policy), mdp, policy, states, actions)
         return out
 
     def _of_pairs(self, mdp: MDP, policy: Array) -> Array:
@@ -208,20 +204,14 @@ class GAE(Estimator):
     decay: Any = 1
 
     def weights(self, mdp: MDP, policy: Array, states: Array, actions: Array) -> Array:
-        if not 0 <= self.decay <= 1:
-            raise ModelError(f"decay is {self.decay}; it must lie in [0, 1]")
-        differences = _differences(self.critic, mdp, policy, states, actions)
-        (decay,) = same_kind([self.decay], kind(policy))
-        out = differences.copy()
-        for t in range(self.horizon - 2, -1, -1):
-            out[:, t] = out[:, t] + decay * out[:, t + 1]  # the powers of gamma are in the differences
-        return out
+        return decayed(_differences(self.critic, mdp, policy, states, actions), self.decay)
 
 
 @dataclasses.dataclass(frozen=True)
 class ImportanceWeighted(Estimator):
-    """`of`, estimated on paths of another policy `drawn_from` (S, A): every weight times the ratio of probabilities.
+    """`of`, estimated on paths of another policy: every weight times the ratio of probabilities.
 
+    drawn_from     (S, A), or a function of the policy that gives it
     per_decision   the ratio up to each reward (only for rewards to go without a baseline), else that of the whole path
     raises         ModelError: a pair that the policy takes and the behaviour does not (says which)
     """
@@ -231,7 +221,8 @@ class ImportanceWeighted(Estimator):
     per_decision: bool = False
 
     def behaviour(self, mdp: MDP, policy: Array) -> Array:
-        behaviour = check_policy(mdp, same_kind(self.drawn_from, kind(policy)))
+        drawn_from = self.drawn_from(policy) if callable(self.drawn_from) else self.drawn_from
+        behaviour = check_policy(mdp, same_kind(drawn_from, kind(policy)))
         for s, a in np.ndindex(policy.shape):
             if policy[s, a] > 0 and not behaviour[s, a] > 0:
                 raise ModelError(
@@ -241,16 +232,63 @@ class ImportanceWeighted(Estimator):
         return behaviour
 
     def weights(self, mdp: MDP, policy: Array, states: Array, actions: Array) -> Array:
-        assert self.of is not None
-        behaviour = self.behaviour(mdp, policy)
-        now = states[:, : self.horizon]
-        ratios = np.multiply.accumulate(policy[now, actions] / behaviour[now, actions], axis=1)
+        ratios = self._ratios(mdp, policy, states, actions)
         if not self.per_decision:
-            return self.of.weights(mdp, policy, states, actions) * ratios[:, -1:]
+            return self._of().weights(mdp, policy, states, actions) * ratios[:, -1:]
         if not isinstance(self.of, RewardToGo) or self.of.baseline is not None:
             raise ModelError("per-decision weights are those of rewards to go without a baseline")
         paid, _ = discounted_rewards(mdp, policy, states, actions)
         return np.add.accumulate((paid * ratios)[:, ::-1], axis=1)[:, ::-1]
+
+    def of_paths(self, mdp: MDP, policy: Array, states: Array, actions: Array) -> Array:
+        if self.per_decision:
+            return super().of_paths(mdp, policy, states, actions)
+        policy = check_policy(mdp, policy)
+        whole = self._ratios(mdp, policy, states, actions)[:, -1]  # of the path: what `of` adds beside its weights is weighed too
+        return whole[:, None, None] * self._of().of_paths(mdp, policy, states, actions)
+
+    def _of(self) -> Estimator:
+        if self.of is None:
+            raise ModelError("ImportanceWeighted needs the estimator that it weighs: of=RewardToGo(horizon), for example")
+        if self.of.horizon != self.horizon:
+            raise ModelError(f"horizon is {self.horizon}, that of the weighted estimator {self.of.horizon}; they must agree")
+        return self.of
+
+    def _ratios(self, mdp: MDP, policy: Array, states: Array, actions: Array) -> Array:
+        """(N, H): prod_{k <= t} pi(a_k|s_k) / b(a_k|s_k)."""
+        behaviour, now = self.behaviour(mdp, policy), states[:, : self.horizon]
+        return np.multiply.accumulate(policy[now, actions] / behaviour[now, actions], axis=1)
+
+
+def scored(policy: Array, states: Array, actions: Array, weights: Array) -> Array:
+    """(N, S, A): sum_t w_t (e_{s_t, a_t} - pi(.|s_t) e_{s_t}) of every path, in the policy's numbers."""
+    out = policy[None] * 0 + np.zeros((len(actions), 1, 1), dtype=np.int64)
+    paths = np.arange(len(actions))
+    for t in range(actions.shape[1]):
+        s, a, w = states[:, t], actions[:, t], weights[:, t]
+        out[paths, s] = out[paths, s] - w[:, None] * policy[s]
+        out[paths, s, a] = out[paths, s, a] + w
+    return out
+
+
+def add_back(out: Array, table: Array, mdp: MDP, policy: Array, states: Array, actions: Array) -> None:
+    """Adds sum_t gamma^t sum_a grad pi(a|s_t) b(s_t, a) to the gradients `out` (N, S, A): what a baseline `table` b (S, A) takes away."""
+    slope = policy * (table - (policy * table).sum(axis=1)[:, None])
+    _, powers = discounted_rewards(mdp, policy, states, actions)
+    paths = np.arange(len(actions))
+    for t in range(actions.shape[1]):
+        out[paths, states[:, t]] = out[paths, states[:, t]] + powers[t] * slope[states[:, t]]
+
+
+def decayed(differences: Array, decay: Any) -> Array:
+    """(N, H): sum_{l >= 0} lambda^l of differences (N, H) from each step on; the powers of gamma are in the differences already."""
+    if not 0 <= rational(decay) <= 1:
+        raise ModelError(f"decay is {decay}; it must lie in [0, 1]")
+    (factor,) = same_kind([decay], kind(differences))
+    out = differences.copy()
+    for t in range(out.shape[1] - 2, -1, -1):
+        out[:, t] = out[:, t] + factor * out[:, t + 1]
+    return out
 
 
 def discounted_rewards(mdp: MDP, policy: Array, states: Array, actions: Array) -> tuple[Array, Array]:
@@ -289,3 +327,8 @@ def truncation_bound(mdp: MDP, policy: Array, horizon: int) -> float:
     score = np.sqrt((1 - (policy**2).sum(axis=1)).max())
     reward = float(np.abs(np.asarray(mdp.float.pair_rewards)).max())
     return float(score * reward / (1 - gamma) * np.sqrt(1 / (1 - gamma) + horizon) * gamma**horizon)
+
+
+def _first_bad(each: Array) -> int:
+    """The first row with an entry that is not finite."""
+    return int(np.argmin(np.isfinite(each).all(axis=1)))

@@ -95,11 +95,71 @@ def softmax_runs(rewards, cumulative, gaps, means, start, eta, rule, number, nat
 
 
 @lean
+def weights_into(losses, least, rate, kind, p):  # type: ignore[no-untyped-def]
+    """p_a = (c / (rate (L_a - least + y)))^power with y such that they sum to 1: kind 1 has power 2 and c = 2, kind 2 power 1 and c = 1."""
+    scale = 2.0 if kind == 1 else 1.0
+    y = scale / rate
+    for _ in range(100):
+        excess, slope = -1.0, 0.0
+        for a in range(p.size):
+            x = losses[a] - least + y
+            w = scale / (rate * x)
+            if kind == 1:
+                w *= w
+                slope += 2.0 * w / x
+            else:
+                slope += w / x
+            p[a] = w
+            excess += w
+        y += excess / slope
+        if abs(excess) <= 4e-16 * slope * y:
+            break
+
+
+@lean
+def gap_runs(rewards, cumulative, gaps, scale, growing, prior, weight, seed, run, times, regret, best, policy):  # type: ignore[no-untyped-def]
+    """Runs run .. run + n - 1 of `InverseGapWeighting`."""
+    arms = gaps.size
+    losses, p, sums, counts = np.empty(arms), np.empty(arms), np.empty(arms), np.empty(arms)
+    for c in range(regret.shape[0]):
+        key, step = stream(seed, run + c)
+        sums[:] = weight * prior
+        counts[:] = weight
+        total, record = 0.0, 0
+        for t in range(1, times[-1] + 2):
+            for a in range(arms):
+                losses[a] = -sums[a] / counts[a]
+            rate = 2.0 * scale
+            if growing:
+                rate *= np.sqrt(np.float64(t))
+            weights_into(losses, losses.min(), rate, 2, p)
+            mass = p.sum()
+            for a in range(arms):
+                p[a] /= mass
+            if record < times.size and t - 1 == times[record]:
+                regret[c, record] = total
+                best[c, record] = 0.0
+                for a in range(arms):
+                    if gaps[a] == 0.0:
+                        best[c, record] += p[a]
+                record += 1
+            if t > times[-1]:
+                break
+            for a in range(arms):
+                total += p[a] * gaps[a]
+            arm = draw(p, (mix(key) >> S11) * UNIT)
+            key += step
+            sums[arm] += rewards[arm, outcome(cumulative[arm], (mix(key) >> S11) * UNIT)]
+            counts[arm] += 1.0
+            key += step
+        policy[c] = p
+
+
+@lean
 def mirror_runs(rewards, cumulative, gaps, eta, kind, decreasing, seed, run, times, regret, best, policy):  # type: ignore[no-untyped-def]
     """Runs run .. run + n - 1 of `MirrorDescent`.  kind: 0 Shannon, 1 Tsallis, 2 log-barrier."""
     arms = gaps.size
     losses, p = np.empty(arms), np.empty(arms)
-    scale = 2.0 if kind == 1 else 1.0
     for c in range(regret.shape[0]):
         key, step = stream(seed, run + c)
         losses[:] = 0.0
@@ -111,22 +171,7 @@ def mirror_runs(rewards, cumulative, gaps, eta, kind, decreasing, seed, run, tim
                 for a in range(arms):
                     p[a] = np.exp(-rate * (losses[a] - least))
             else:
-                y = scale / rate
-                for _ in range(100):
-                    excess, slope = -1.0, 0.0
-                    for a in range(arms):
-                        x = losses[a] - least + y
-                        w = scale / (rate * x)
-                        if kind == 1:
-                            w *= w
-                            slope += 2.0 * w / x
-                        else:
-                            slope += w / x
-                        p[a] = w
-                        excess += w
-                    y += excess / slope
-                    if abs(excess) <= 4e-16 * slope * y:
-                        break
+                weights_into(losses, least, rate, kind, p)
             mass = p.sum()
             for a in range(arms):
                 p[a] /= mass

@@ -28,8 +28,9 @@ from mdps.model import MDP
 from pgtheory.arithmetic import softmax
 from pgtheory.exact.evaluation import state_occupancy
 from pgtheory.run import recorded_times
+from pgtheory.sampling.adaptive import balanced_batches
 from pgtheory.sampling.directions import Direction, Memory
-from pgtheory.sampling.simulator import _count, simulate
+from pgtheory.sampling.simulator import Paths, _count, simulate
 from pgtheory.sampling.streams import checked_seed, uniforms
 
 Array = np.ndarray
@@ -74,13 +75,15 @@ class SampledRuns:
     """What N runs passed through at R recorded steps.
 
     times      (R,);  policies (N, R, S, A);  paths (N, R) number of paths drawn so far
+    regret     (N, R) on a bandit, from compiled runs: sum over the pulls so far of the gap of the distribution pulled from
     """
 
     mdp: MDP
-    method: StochasticPG
+    method: Any
     times: Array
     policies: Array
     paths: Array
+    regret: Array | None = None
 
     def __len__(self) -> int:
         return len(self.policies)
@@ -110,11 +113,13 @@ def run_sampled(
     record: str | Sequence[int] | Array = "log",
     initial: Array | None = None,
     first: int = 0,
+    compiled: bool = True,
 ) -> SampledRuns:
     """`runs` independent runs of `iterations` steps.
 
     record    "log", "all" or the steps to keep;  initial (S, A) logits of the first policy, all 0 if left out
     first     number of the first run: runs first .. first + runs - 1 of the seed
+    compiled  where `pgtheory.sampling.replications` serves, the same runs in compiled code; False: step by step in Python
     raises    ModelError: a model whose states differ in their actions, bad counts, a seed that is no whole number, logits of another shape
     """
     if not mdp.is_rectangular:
@@ -125,6 +130,11 @@ def run_sampled(
     if logits.shape != (mdp.num_states, mdp.num_actions) or not np.isfinite(logits).all():
         raise ModelError(f"initial must be finite logits ({mdp.num_states}, {mdp.num_actions}); it has shape {logits.shape}")
     checked_seed(seed)
+    if compiled:
+        from pgtheory.sampling.replications import replicate_gradients, serves
+
+        if serves(mdp, method):
+            return replicate_gradients(mdp, method, logits, runs, seed, times, first)
     policies, paths = np.empty((runs, times.size, *logits.shape)), np.empty((runs, times.size), np.int64)
     for r in range(runs):
         for t, policy, drawn in _follow(mdp, method, logits, int(times[-1]), seed, (first + r) * STREAMS_A_RUN):
@@ -134,26 +144,40 @@ def run_sampled(
     return SampledRuns(mdp, method, times, policies, paths)
 
 
+class Draws:
+    """The random numbers of one run: fresh paths of a policy, balanced batches, single uniforms; `drawn` counts the paths so far."""
+
+    def __init__(self, mdp: MDP, horizon: int, seed: int, stream: int) -> None:
+        self.mdp, self.horizon, self.seed, self.stream = mdp, horizon, checked_seed(seed), stream
+        self.drawn, self.others = 0, 0
+
+    def __call__(self, policy: Array, count: int) -> Paths:
+        self.drawn += count
+        return simulate(self.mdp, policy, count, self.horizon, int(self.seed), first=self.stream + self.drawn - count)
+
+    def balanced(self, policy: Array, count: int, strength: float) -> Paths:
+        """One batch of `count` balanced paths (`pgtheory.sampling.adaptive`)."""
+        first = self.stream + self.drawn
+        states, actions = balanced_batches(self.mdp, policy, 1, count, self.horizon, int(self.seed), strength=strength, first=first)
+        self.drawn += count
+        rewards = np.asarray(self.mdp.rewards)[states[0, :, :-1], actions[0]]
+        returns = rewards @ float(self.mdp.discount) ** np.arange(self.horizon)
+        return Paths(states[0], actions[0], rewards, np.full(count, self.horizon), returns)
+
+    def uniform(self) -> float:
+        self.others += 1
+        return float(uniforms(self.seed, self.stream + STREAMS_A_RUN - 1, self.others - 1, 1)[0])
+
+
 def _follow(mdp: MDP, method: StochasticPG, logits: Array, steps: int, seed: int, stream: int) -> Iterator[tuple[int, Array, int]]:
     """(t, policy, paths drawn so far) for t = 0 .. steps."""
-    drawn, others, rule = 0, 0, method.direction
-
-    def draw(policy: Array, count: int) -> Any:
-        nonlocal drawn
-        drawn += count
-        return simulate(mdp, policy, count, rule.estimator.horizon, seed, first=stream + drawn - count)
-
-    def uniform() -> float:
-        nonlocal others
-        others += 1
-        return float(uniforms(checked_seed(seed), stream + STREAMS_A_RUN - 1, others - 1, 1)[0])
-
+    rule, draw = method.direction, Draws(mdp, method.direction.estimator.horizon, seed, stream)
     memory: Memory | None = None
     for t in range(steps + 1):
-        yield t, softmax(logits), drawn
+        yield t, softmax(logits), draw.drawn
         if t == steps:
             return
-        memory = rule.first(mdp, logits, draw, uniform) if memory is None else rule.next(mdp, logits, memory, draw, uniform)
+        memory = rule.first(mdp, logits, draw, draw.uniform) if memory is None else rule.next(mdp, logits, memory, draw, draw.uniform)
         logits = method.moved(mdp, logits, memory.direction, t)
         if not np.isfinite(logits).all():
             raise ModelError(f"the logits are not finite after step {t + 1}: the step size is too long")

@@ -75,14 +75,10 @@ def fill_alias(weights, table, first, count, small, large):  # type: ignore[no-u
 
 
 @kernel
-def joint_tables(first_pair, indptr, indices, data, policy):  # type: ignore[no-untyped-def]
-    """(first (S + 1,), table (n, 3)): the alias table of every state over its outcomes of positive probability.
-
-    Column 0 the threshold, 1 and 2 the outcomes as (next state << bits) + action (whole numbers, exact in floats below 2^53)."""
-    states, actions = policy.shape
-    first = np.zeros(states + 1, np.int64)
-    width = np.int64(1) << np.int64(shift_of(actions))
-    longest = 0
+def count_outcomes(first_pair, indptr, data, policy, first):  # type: ignore[no-untyped-def]
+    """Fills first (S + 1,), the cells at which each state's table begins; returns the most outcomes of one state."""
+    longest, states = 0, policy.shape[0]
+    first[0] = 0
     for s in range(states):
         n = 0
         for p in range(first_pair[s], first_pair[s + 1]):
@@ -91,8 +87,14 @@ def joint_tables(first_pair, indptr, indices, data, policy):  # type: ignore[no-
                     n += data[k] > 0
         first[s + 1] = first[s] + n
         longest = max(longest, n)
-    table = np.empty((first[states], 3))
-    weights, small, large = np.empty(longest), np.empty(longest, np.int64), np.empty(longest, np.int64)
+    return longest
+
+
+@kernel
+def fill_tables(first_pair, indptr, indices, data, policy, first, table, weights, small, large):  # type: ignore[no-untyped-def]
+    """Fills table (n, 3) where `first` says; weights, small and large are work space for the outcomes of one state."""
+    states, actions = policy.shape
+    width = np.int64(1) << np.int64(shift_of(actions))
     for s in range(states):
         n = 0
         for p in range(first_pair[s], first_pair[s + 1]):
@@ -104,6 +106,17 @@ def joint_tables(first_pair, indptr, indices, data, policy):  # type: ignore[no-
                         table[first[s] + n, 1] = indices[k] * width + (p - first_pair[s])
                         n += 1
         fill_alias(weights, table, first[s], n, small, large)
+
+
+@kernel
+def joint_tables(first_pair, indptr, indices, data, policy):  # type: ignore[no-untyped-def]
+    """(first (S + 1,), table (n, 3)): the alias table of every state over its outcomes of positive probability.
+
+    Column 0 the threshold, 1 and 2 the outcomes as (next state << bits) + action (whole numbers, exact in floats below 2^53)."""
+    first = np.zeros(policy.shape[0] + 1, np.int64)
+    longest = count_outcomes(first_pair, indptr, data, policy, first)
+    table = np.empty((first[-1], 3))
+    fill_tables(first_pair, indptr, indices, data, policy, first, table, np.empty(longest), np.empty(longest, np.int64), np.empty(longest, np.int64))
     return first, table
 
 

@@ -148,13 +148,13 @@ class LinearTD:
             seconds.append(M)
         return np.array(means), np.array(seconds)
 
-    def sample(self, start: Any, step_size: Any, steps: int, runs: int, seed: int = 0, agents: int = 1) -> Array:
-        """(runs, d): theta after `steps` sampled steps, run c of stream c; in floats."""
+    def sample(self, start: Any, step_size: Any, steps: int, runs: int, seed: int = 0, agents: int = 1, *, first: int = 0) -> Array:
+        """(runs, d): theta after `steps` sampled steps, run c of stream first + c; in floats."""
         steps, runs, agents = _count("steps", steps, 0), _count("runs", runs, 1), _count("agents", agents, 1)
         weights, matrices, vectors = (np.asarray(x, dtype=np.float64) for x in self.samples)
         sums = weights.cumsum() / weights.sum()
         rate: Callable[[int], Any] = step_size if callable(step_size) else (lambda t: step_size)
-        draws = np.stack([uniforms(checked_seed(seed), c, 0, steps * agents) for c in range(runs)]).reshape(runs, steps, agents)
+        draws = np.stack([uniforms(checked_seed(seed), first + c, 0, steps * agents) for c in range(runs)]).reshape(runs, steps, agents)
         chosen = np.minimum(np.searchsorted(sums, draws, side="right"), weights.size - 1)
         theta = np.tile(np.asarray(start, dtype=np.float64), (runs, 1))
         for t in range(steps):

@@ -162,7 +162,11 @@ def _table(name: str, keys: tuple[str, ...]) -> Array:
             raise ModelError(f"{name}: the ending must be .npy, .npz, .json or .csv")
     except ModelError:
         raise
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except FileNotFoundError as error:
+        raise ModelError(f"{name}: there is no such file") from error
+    except OSError as error:
+        raise ModelError(f"{name}: {'this is a folder' if path.is_dir() else error.strerror or error}") from error
+    except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{name} could not be read: {error}") from error
     table = np.asarray(found, dtype=float)
     if not np.all(np.isfinite(table)):

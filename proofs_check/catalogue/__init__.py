@@ -60,7 +60,11 @@ MODULES = (
     "corrected_gradients",
     "sampling_schemes",
     "lower_bounds",
+    "temporal",
+    "recursions",
     "noisy_games",
+    "exploration",
+    "concentration",
     "sampled",
     "conjectures",
 )

@@ -1,10 +1,11 @@
 """Statements about sampled methods, judged statistically.  Derivation: docs/theory/sampling.md"""
 
-from sympy import exp, log
+from sympy import Integer, Rational, exp, log, sqrt
 
 from proofs_check import quantities as q
 from proofs_check.claim import Source
 from proofs_check.statistics.claims import At, Expected, SampledClaim, SampledControl, SampledForm
+from proofs_check.statistics.learners import ABOVE_LESS_BELOW, LEAST_LESS_ABOVE, OPTIMISTIC_REGRET
 from proofs_check.statistics.samplers import (
     DEVIATION,
     GRADIENT,
@@ -168,4 +169,54 @@ deviation = SampledClaim(
             because="one toss of a fair coin is always at distance 1",
         ),
     ],
+)
+
+THREE_ARMS = At("arms([1, 7/10, 0])", settings={"eta": "1/2", "pulls": 40, "distance": "1/2"})
+
+fates = SampledClaim(
+    id="same-variance-baselines-sampled-fates",
+    title="Two baselines with the same variance: the higher one finds the best of three arms far more often",
+    source=Source("chung2021beyond", where="Figure 1, as recalled; instance and threshold derived here", version="ICML 2021"),
+    instances=(THREE_ARMS,),
+    forms=[SampledForm("above against below", Expected(ABOVE_LESS_BELOW, ">=", Rational(1, 2)), resolution=0.2)],
+    negative_controls=[
+        SampledControl(
+            "the same fate",
+            Expected(ABOVE_LESS_BELOW, "=", Integer(0)),
+            because="the two estimates have the same variance under every policy, and yet one of them reinforces whatever is drawn",
+        ),
+        SampledControl(
+            "least variance is best",
+            Expected(LEAST_LESS_ABOVE, ">=", Integer(0)),
+            because="from a policy that prefers the worst arm half of the runs with the baseline of least variance stick to a worse one",
+        ),
+    ],
+    uses=["same-variance-baselines-different-fate"],
+    kind="lower",
+)
+
+TWO_STAGES = {"failure": "1/600", "episodes": 600}
+DEPTH = log((2**q.S - 2) * q.A * q.episodes / q.failure)
+
+optimistic = SampledClaim(
+    id="optimistic-value-iteration-mean-regret",
+    title="Optimistic value iteration: its mean regret over two stages grows like sqrt(K log K)",
+    source=Source("azar2017minimax", where="the argument of Section 5 with 1-norm bonuses; in expectation, derived here", version="ICML 2017"),
+    instances=(
+        At(transitions=((("1", "0"), ("1/20", "19/20")), (("0", "1"), ("0", "1"))), rewards=(("3/10", "0"), ("1", "1")), settings=TWO_STAGES),
+    ),
+    forms=[
+        SampledForm(
+            "two stages",
+            Expected(OPTIMISTIC_REGRET, "<=", q.A + 2 * sqrt(2 * q.A * q.episodes * DEPTH) + 2 * q.failure * q.episodes),
+        ),
+    ],
+    negative_controls=[
+        SampledControl(
+            "first visits alone",
+            Expected(OPTIMISTIC_REGRET, "<=", q.A + 2 * q.failure * q.episodes),
+            because="an action is tried again until its bonus is below its gap, not once",
+        ),
+    ],
+    uses=["optimistic-value-iteration-regret", "concentration-toolbox"],
 )

@@ -14,7 +14,9 @@ import typer
 import typer.core
 
 from mdps.errors import ModelError
-from proofs_check.cli.group import Commands
+from proofs_check.cli import family_options as fo
+from proofs_check.cli import sweep_options
+from proofs_check.cli.group import Commands, Grouped
 from proofs_check.cli.options import Bench, Budget, Direction, Discount, Json, Model, Rectangular, RiskOf, SolveMethod, known_ids
 
 app = typer.Typer(
@@ -234,39 +236,25 @@ def claims_quantities(as_json: Json = False) -> None:
     print_quantities(as_json)
 
 
-@app.command()
+@app.command(cls=Grouped)
 def solve(
     model: Model,
     discount: Discount = None,
     exact: Annotated[bool, typer.Option("--exact", help="In rationals, with a checked certificate of optimality.")] = False,
     method: Annotated[SolveMethod, typer.Option(help="How to solve it in floats.")] = SolveMethod.auto,
     tolerance: Annotated[float, typer.Option("--tol", help="How far from V* the values may be, proved.")] = 1e-8,
-    average: Annotated[bool, typer.Option("--average", help="The long-run average reward instead of the discounted one.")] = False,
-    reach: Annotated[
-        str | None, typer.Option(metavar="LABEL", help="The probability of reaching LABEL, for a model checker's .tra and .lab.")
-    ] = None,
-    direction: Annotated[Direction, typer.Option(help="The largest or the smallest probability.")] = Direction.max,
-    risk: Annotated[
-        str | None, typer.Option(metavar="MEASURE", help="Averse to risk: cvar:0.1, evar:0.1, entropic:2, mean-cvar:0.1,1/2, worst, ...")
-    ] = None,
-    risk_of: Annotated[RiskOf, typer.Option(help="What the measure rates: the value of each next state, or the whole return.")] = RiskOf.step,
-    horizon: Annotated[int | None, typer.Option(min=1, help="Steps of the return, for --risk-of return with cvar, mean-cvar and worst.")] = None,
-    robust: Annotated[
-        str | None,
-        typer.Option(metavar="SET", help="Against the worst model of a set: l1:0.2, kl:1/10, tv, l2, linf, chi2, contamination, wasserstein, ..."),
-    ] = None,
-    rectangular: Annotated[Rectangular, typer.Option(help="Nature's budget: one for each state and action, or one for each state.")] = Rectangular.sa,
-    constraint: Annotated[
-        list[str] | None, typer.Option("--constraint", metavar="COST<=NUMBER", help="A threshold for a discounted cost, also >=; may be repeated.")
-    ] = None,
-    costs: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Costs for --constraint: columns state, action, then one for each.")] = None,
-    utility: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="A concave function of the occupancy: entropy, imitation:FILE, quadratic:1, reward+0.1*entropy, ..."),
-    ] = None,
-    answer: Annotated[
-        str | None, typer.Option(metavar="EPS,LAM", help="Rewards that fall by EPS for each unit of what is done, regulariser LAM.")
-    ] = None,
+    average: fo.Average = False,
+    reach: fo.Reach = None,
+    direction: fo.Towards = Direction.max,
+    risk: fo.SolveRisk = None,
+    risk_of: fo.Rated = RiskOf.step,
+    horizon: fo.SolveHorizon = None,
+    robust: fo.SolveRobust = None,
+    rectangular: fo.SharedOut = Rectangular.sa,
+    constraint: fo.Constraint = None,
+    costs: fo.Costs = None,
+    utility: fo.SolveUtility = None,
+    answer: fo.Answer = None,
     as_json: Json = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write values and policy to .json, .csv or .npz.")] = None,
 ) -> None:
@@ -317,28 +305,20 @@ def solve(
     raise typer.Exit(solve_model(model, discount, exact=exact, method=method.value, tolerance=tolerance, as_json=as_json, out=out, **asked))
 
 
-@app.command()
+@app.command(cls=Grouped)
 def run(
     model: Model,
     method: Annotated[
-        str, typer.Option(metavar="NAMES", help="One or several, with commas: npg,softmax-pg:step-size=1/10. A question mark lists all names.")
+        str, typer.Option(metavar="NAMES", help="One or several, with commas: npg,softmax-pg:step-size=1/10. A question mark lists all, by family.")
     ],
-    step_size: Annotated[str | None, typer.Option(metavar="NUMBER", help="Step size of every method that has one: 0.1 or 1/10.")] = None,
-    temperature: Annotated[str | None, typer.Option(metavar="NUMBER", help="Weight of the entropy, where a method has one.")] = None,
-    geometry: Annotated[str | None, typer.Option(metavar="NAME", help="Mirror descent: kl, euclidean, ...")] = None,
-    robust: Annotated[str | None, typer.Option(metavar="SET", help="Ball around every row, for the robust methods (drpg, ...): l1:0.2.")] = None,
-    risk: Annotated[
-        str | None, typer.Option(metavar="MEASURE", help="For the risk-averse methods (risk-pg, nested-risk-pg, ecrm-pg, ...): cvar:0.1.")
-    ] = None,
-    utility: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Maximise a utility of the occupancy: frank-wolfe, normalised-ascent, utility-gradient, sampled-ascent."),
-    ] = None,
-    constraint: Annotated[
-        list[str] | None,
-        typer.Option("--constraint", metavar="COST<=NUMBER", help="Under thresholds (npg-primal-dual, crpo, reload, ...), also >=; may be repeated."),
-    ] = None,
-    costs: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Costs for --constraint: columns state, action, then one for each.")] = None,
+    step_size: fo.StepSize = None,
+    temperature: fo.Temperature = None,
+    geometry: fo.Geometry = None,
+    robust: fo.RunRobust = None,
+    risk: fo.RunRisk = None,
+    utility: fo.RunUtility = None,
+    constraint: fo.Constraint = None,
+    costs: fo.Costs = None,
     start: Annotated[str, typer.Option(metavar="NAME", help="First policy: uniform, random:SEED or adversarial:SHARE.")] = "uniform",
     iterations: Annotated[int, typer.Option(min=1, help="Steps.")] = 1000,
     discount: Discount = None,
@@ -346,12 +326,26 @@ def run(
     as_json: Json = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write times, policies, parameters and values of one run to .npz.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write t, gap, value and bounds of all runs to .csv.")] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Sampled methods (reinforce, storm-pg, ...): paths a step; 10 if left out.")] = None,
-    runs: Annotated[int | None, typer.Option(min=1, help="Sampled methods: independent runs; 20 if left out.")] = None,
-    horizon: Annotated[int | None, typer.Option(min=1, help="Steps of a path (sampled methods), of the return (risk-pg).")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Sampled methods: seed; 0 if left out.")] = None,
+    samples: fo.Samples = None,
+    runs: fo.Runs = None,
+    horizon: fo.RunHorizon = None,
+    seed: fo.Seed = None,
+    episodes: fo.Episodes = None,
+    rewards: fo.RewardLaw = None,
 ) -> None:
     """Run policy gradient methods on a model and compare them: final gap, fitted rate, the theorems that apply."""
+    if method.strip() == "?":
+        from proofs_check.cli.families import list_methods
+
+        raise typer.Exit(list_methods())
+    from proofs_check.cli.online import is_online, run_episodes
+
+    if episodes is not None or rewards is not None or any(is_online(part) for part in method.split(",")):
+        others = {"--robust": robust, "--risk": risk, "--utility": utility, "--costs": costs, "--samples": samples, "--discount": discount}
+        others |= {"--constraint": constraint or None, "--start": None if start == "uniform" else start}
+        settings = {"step_size": step_size, "temperature": temperature, "geometry": geometry}
+        asked = {"episodes": episodes, "runs": runs, "horizon": horizon, "seed": seed, "rewards": rewards}
+        raise typer.Exit(run_episodes(model, method, settings, asked, others, plot=plot, as_json=as_json, out=out, trail=csv))
     if constraint or costs is not None:
         from proofs_check.cli.constrained_runs import run_constrained_methods
 
@@ -369,12 +363,10 @@ def run(
             raise ModelError("--utility goes without --temperature, --geometry, --robust, --risk and --start")
         told = {"utility": utility, "discount": discount, "step_size": step_size, "seed": seed or 0}
         raise typer.Exit(run_utility_methods(model, method, iterations, **told, plot=plot, as_json=as_json, out=out, trail=csv))
-    from proofs_check.cli.runs import list_methods, risk_options, robust_options, run_methods
+    from proofs_check.cli.runs import risk_options, robust_options, run_methods
     from proofs_check.cli.sampled import NAMES as SAMPLED
     from proofs_check.cli.sampled import Sampling, is_sampled, run_sampled_methods
 
-    if method.strip() == "?":
-        raise typer.Exit(list_methods())
     options = {"step_size": step_size, "temperature": temperature, "geometry": geometry} | robust_options(robust)
     if any(is_sampled(part) for part in method.split(",")):
         if risk is not None:
@@ -388,6 +380,9 @@ def run(
             raise ModelError(f"{flag} is for sampled methods ({', '.join(SAMPLED)}); {method} takes exact gradients and is run once")
     options |= risk_options(risk, horizon)
     raise typer.Exit(run_methods(model, method, options, iterations, discount=discount, plot=plot, as_json=as_json, out=out, trail=csv, start=start))
+
+
+app.command(cls=Grouped)(sweep_options.sweep)
 
 
 @app.command()

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mdps.errors import ModelError, plural
-from proofs_check.cli.models import check_ending, checked_discount, number_in, write_arrays
-from proofs_check.cli.output import line, print_json, table
-from proofs_check.cli.runs import PICTURES, plain
+from proofs_check.cli.models import check_ending, checked_discount, setting_in, write_arrays
+from proofs_check.cli.output import line, print_json, save_picture, table
+from proofs_check.cli.runs import PICTURES, command_of, plain
 from proofs_check.files import write_whole
 
 
@@ -45,7 +45,8 @@ def run_constrained_methods(
     model = load_constrained(spec, constraints, checked_discount(discount), costs).float
     solve_constrained(model)  # thresholds that nobody can meet are refused before anything runs or is printed
     runs = {label: run_constrained(model, method, iterations) for label, method in methods.items()}
-    command = f"pgtheory run {spec} --method {names} --iterations {iterations} " + " ".join(f"--constraint '{c}'" for c in constraints)
+    told = [word for one in constraints for word in ("--constraint", one)] + ([] if costs is None else ["--costs", str(costs)])
+    command = command_of(spec, names, iterations, options | {"discount": discount}, *told)
     if out is not None:
         one = next(iter(runs.values()))
         figures = {"values": one.values, "excesses": one.excesses, "multipliers": one.multipliers, "weights": one.weights}
@@ -91,7 +92,7 @@ def constrained_methods_in(names: str, options: dict[str, str | None]) -> dict[s
             if not found or key.replace("-", "_") not in fields:
                 raise ModelError(f"{part}: {name} takes {', '.join(_flag(f) for f in fields)}, each as {name}:step-size=0.1")
             texts[key.replace("-", "_")] = text
-        values = {key: text if key in kind.words else float(number_in(text, _flag(key))) for key, text in texts.items()}
+        values = {key: text if key in kind.words else setting_in(text, key) for key, text in texts.items()}
         missing = [key for key, f in fields.items() if f.default is dataclasses.MISSING and key not in values]
         if missing:
             raise ModelError(f"{name} needs {_flag(missing[0])}, for example {_flag(missing[0])} 0.1")
@@ -147,10 +148,7 @@ def write_plot(runs: dict[str, Any], path: Path, command: str) -> None:
     gap, violation, path_axes = figure.subplots(1, 3)
     plot_progress(runs, (gap, violation))
     plot_path(runs, path_axes)
-    buffer = io.BytesIO()
-    key = {"png": "Description", "svg": "Description", "pdf": "Subject"}[path.suffix[1:].lower()]
-    figure.savefig(buffer, format=path.suffix[1:].lower(), metadata={key: command}, dpi=160)
-    write_whole(path, buffer.getvalue())
+    save_picture(figure, path, command)
 
 
 def _print(spec: str, model: Any, runs: dict[str, Any], iterations: int) -> None:

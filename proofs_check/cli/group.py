@@ -35,6 +35,22 @@ class Commands(typer.core.TyperGroup):
         raise SystemExit(status if isinstance(status, int) else 0)
 
 
+class Grouped(typer.core.TyperCommand):
+    """Help in sections: an option with a `rich_help_panel` stands under that heading, the others under "Options"."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[Any]] = {"Arguments": [], "Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                plain = "Arguments" if param.param_type_name == "argument" else "Options"
+                sections.setdefault(getattr(param, "rich_help_panel", None) or plain, []).append(record)
+        for heading, records in sections.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+
 def _usage(error: Any) -> int:
     context = getattr(error, "ctx", None)
     where = context.command_path if context else "pgtheory"

@@ -227,9 +227,13 @@ def write_arrays(path: Path, **arrays: Any) -> None:
 
 
 def check_ending(path: Path | None, endings: tuple[str, ...]) -> None:
-    """Before any work: the ending names the format."""
-    if path is not None and path.suffix.lower() not in endings:
+    """Before any work: the ending names the format; a folder that is not there yet will be made, and that is said."""
+    if path is None:
+        return
+    if path.suffix.lower() not in endings:
         raise ModelError(f"{path}: the ending must be {', '.join(endings[:-1])}{' or ' if len(endings) > 1 else ''}{endings[-1]}")
+    if not path.parent.exists():
+        say(f"note: there is no folder {path.parent} yet; it is made for {path.name}")
 
 
 def checked_discount(text: str | None) -> str | None:
@@ -245,3 +249,14 @@ def number_in(text: str, flag: str) -> Any:
         return fraction(text)
     except ModelError:
         raise ModelError(f"{flag} {text!r} is no number; write 0.1 or 1/10") from None
+
+
+def setting_in(text: str, key: str) -> float:
+    """The number that a method's setting holds, with the sign that its role asks for; ModelError names the option."""
+    flag = f"--{key.replace('_', '-')}"
+    number = number_in(text, flag)
+    if key == "step_size" and number <= 0:
+        raise ModelError(f"{flag} is {text}; a step size must be above 0{', with 0 no policy ever moves' if number == 0 else ''}")
+    if key == "temperature" and number < 0:
+        raise ModelError(f"{flag} is {text}; a temperature must be 0 or above")
+    return float(number)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from proofs_check.files import to_json
+from proofs_check.files import to_json, write_whole
 
 COLOURS = {
     "proved": "green", "certified": "green", "supported": "cyan", "surviving": "cyan", "vacuous": "yellow", "undecided": "yellow",
@@ -18,6 +20,15 @@ COLOURS = {
 def print_json(value: Any) -> None:
     """`value` as JSON on stdout."""
     sys.stdout.write(to_json(value))
+
+
+def save_picture(figure: Any, path: Path, command: str) -> None:
+    """A matplotlib figure into a .svg, .png or .pdf, whole or not at all, with the command that makes it again in the file's metadata."""
+    ending = path.suffix[1:].lower()
+    buffer = io.BytesIO()
+    key = {"png": "Description", "svg": "Description", "pdf": "Subject"}[ending]
+    figure.savefig(buffer, format=ending, metadata={key: command}, dpi=160)
+    write_whole(path, buffer.getvalue())
 
 
 def say(text: str = "") -> None:

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import numpy as np
 
 from mdps.errors import ModelError, plural
 from mdps.rational import fraction
-from proofs_check.cli.models import MOST_ROWS, check_ending, checked_discount, number_in, write_arrays
-from proofs_check.cli.output import line, print_json, table
+from proofs_check.cli.models import MOST_ROWS, check_ending, checked_discount, setting_in, write_arrays
+from proofs_check.cli.output import line, print_json, save_picture, table
 from proofs_check.files import write_whole
 
 PICTURES = (".svg", ".png", ".pdf")
@@ -98,8 +99,8 @@ def run_methods(
         raise ModelError(f"--out holds one run and there are {len(chosen)} methods; --csv FILE holds the gaps of all")
     mdp = load_model(spec, discount=checked_discount(discount))
     compared = [compare(label, method, mdp, iterations, start) for label, method in chosen.items()]
-    said = "".join(f" --{FLAGS.get(key, key)} {text}" for key, text in options.items() if key in ("measure", "horizon") and text is not None)
-    command = f"pgtheory run {spec} --method {names} --iterations {iterations}" + said + ("" if start == "uniform" else f" --start {start}")
+    told = [] if start == "uniform" else ["--start", start]
+    command = command_of(spec, names, iterations, options | {"discount": discount}, *told)
     if out is not None:
         t = compared[0].trajectory
         write_arrays(out, times=t.times, policies=t.policies, parameters=t.parameters, values=t.values, gap=compared[0].gap)
@@ -118,6 +119,16 @@ def run_methods(
         if path is not None:
             line(f" {what}: {path}")
     return 0
+
+
+def command_of(spec: str, names: str, iterations: int | None, options: dict[str, str | None], *more: str) -> str:
+    """The command that makes the same run again: for JSON, and for what is written into a picture's file."""
+    given = {FLAGS.get(key, key): text for key, text in options.items() if text is not None}
+    if "radius" in given:  # --robust gives both
+        given["robust"] = f"{given['robust']}:{given.pop('radius')}"
+    told = [word for key, text in given.items() for word in (f"--{key.replace('_', '-')}", text)]
+    steps = [] if iterations is None else ["--iterations", str(iterations)]
+    return shlex.join(["pgtheory", "run", spec, "--method", names, *steps, *told, *more])
 
 
 def compare(label: str, method: Any, mdp: Any, iterations: int, start: str) -> Compared:
@@ -179,7 +190,7 @@ def methods_in(names: str, options: dict[str, str | None]) -> dict[str, Any]:
             if not found:
                 raise ModelError(f"{part}: write a setting as {name}:step-size=0.1")
             if key not in fields:
-                raise ModelError(f"{name} has no setting {key.replace('_', '-')}; {_takes(fields)}")
+                raise ModelError(f"{name} has no setting {key.replace('_', '-')}; {takes(fields)}")
             given[key] = value
         for key, text in options.items():
             if text is not None and key in fields:
@@ -199,21 +210,11 @@ def _all_taken(parts: list[str], options: dict[str, str | None]) -> None:
     for key, text in options.items():
         needed = "ambiguity" if key == "radius" else key  # --robust gives both
         if text is not None and not any(needed in own for own in fields.values()):
-            which = "; ".join(f"{name} {_takes(own)}" for name, own in fields.items())
+            which = "; ".join(f"{name} {takes(own)}" for name, own in fields.items())
             flag = f"--{FLAGS.get(needed, needed).replace('_', '-')}"
             few = needed in FLAGS  # for a measure or a set a user needs other methods: which?
             others = f". Methods with {flag}: {', '.join(n for n in NAMES if needed in fields_of(n))}" if few else ""
             raise ModelError(f"no method here has {flag}: {which}{others}")
-
-
-def list_methods() -> int:
-    """All names that `--method` takes, with their settings: options of the command, or written at the name (`trpo:radius=0.1`)."""
-    from pgtheory.policy_gradient import NAMES
-    from proofs_check.cli.sampled import NAMES as SAMPLED
-
-    known = [(name, _takes(fields_of(name))) for name in NAMES]
-    table(("method", "settings"), [*known, *((name, "sampled: --samples, --runs, --horizon, --seed") for name in SAMPLED)])
-    return 0
 
 
 def fields_of(name: str) -> dict[str, Any]:
@@ -223,7 +224,8 @@ def fields_of(name: str) -> dict[str, Any]:
     return {field.name: field for field in dataclasses.fields(method_named(name)) if field.init}
 
 
-def _takes(fields: dict[str, Any]) -> str:
+def takes(fields: dict[str, Any]) -> str:
+    """Settings in words: options of the command as --name, those that are written at the method as :name=."""
     shown = [field for field in fields if field != "radius" or "ambiguity" not in fields]  # --robust gives both
     names = [FLAGS.get(field, field).replace("_", "-") for field in shown]
     options = [f"--{name}" for name in names if name in OPTIONS]
@@ -239,7 +241,7 @@ def make_method(name: str, settings: dict[str, str]) -> Any:
     values: dict[str, Any] = {}
     for key, text in settings.items():
         words = "str" in str(fields[key].type) or "Literal" in str(fields[key].type)
-        values[key] = text if words and not _is_number(text) else float(number_in(text, f"--{key.replace('_', '-')}"))
+        values[key] = text if words and not _is_number(text) else setting_in(text, key)
     if "geometry" in fields and name.endswith(("-kl", "-euclidean")):  # the name says it
         own = name.rsplit("-", 1)[1]
         if values.setdefault("geometry", own) != own:
@@ -275,10 +277,7 @@ def write_plot(compared: list[Compared], path: Path, command: str) -> None:
         figure = plot_run(compared[0].trajectory, bounds=compared[0].bounds).figure
     else:
         figure = plot_runs({one.label: one.trajectory for one in compared}).figure
-    buffer = io.BytesIO()
-    key = {"png": "Description", "svg": "Description", "pdf": "Subject"}[path.suffix[1:].lower()]
-    figure.savefig(buffer, format=path.suffix[1:].lower(), metadata={key: command}, dpi=160)
-    write_whole(path, buffer.getvalue())
+    save_picture(figure, path, command)
 
 
 def as_csv(compared: list[Compared]) -> str:

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from mdps.errors import ModelError, nearest, plural
-from proofs_check.cli.models import MOST_ROWS, _known, _outwards, check_ending, checked_discount, number_in, write_arrays
-from proofs_check.cli.output import line, print_json, say, table
-from proofs_check.cli.runs import PICTURES, _described
+from proofs_check.cli.models import MOST_ROWS, _known, _outwards, check_ending, checked_discount, number_in, setting_in, write_arrays
+from proofs_check.cli.output import line, print_json, save_picture, say, table
+from proofs_check.cli.runs import PICTURES, _described, command_of
 from proofs_check.files import to_json, write_whole
 
 CONIC_PAIRS = 3000
@@ -115,7 +115,7 @@ def run_utility_methods(
     mdp, function = _problem(spec, discount, utility)
     best = _best(mdp, function, 1e-10)
     runs = [_run(label, name, settings, mdp, function, iterations, seed) for label, (name, settings) in chosen.items()]
-    command = f"pgtheory run {spec} --utility {utility} --method {names} --iterations {iterations}"
+    command = command_of(spec, names, iterations, {"utility": utility, "step_size": step_size, "discount": discount, "seed": str(seed)})
     if out is not None:
         write_arrays(out, policy=runs[0].policy, values=runs[0].values)
     if trail is not None:
@@ -203,7 +203,7 @@ def _methods(names: str, step_size: str | None) -> dict[str, tuple[str, dict[str
                 raise ModelError(f"{part}: {key} is {value}; it must be a whole number")
             settings[key] = int(number) if key in ("batch", "horizon") else float(number)
         if step_size is not None and "step_size" in known:
-            settings.setdefault("step_size", float(number_in(step_size, "--step-size")))
+            settings.setdefault("step_size", setting_in(step_size, "step_size"))
         out[part] = name, settings
     if step_size is not None and not any("step_size" in settings for _, settings in out.values()):
         raise ModelError("none of these methods takes --step-size")
@@ -267,10 +267,7 @@ def _plot(runs: list[_Run], best: Any, path: Path, command: str) -> None:
         ax.spines[side].set_visible(False)
     last = {one.label: best.upper - float(one.values[-1]) for one in runs}
     ax.set_title(f"smallest gap: {min(last, key=lambda k: last[k])}, at most {max(min(last.values()), 0):.2g}", loc="left", color=INK, fontsize=10)
-    buffer = io.BytesIO()
-    key = {"png": "Description", "svg": "Description", "pdf": "Subject"}[path.suffix[1:].lower()]
-    figure.savefig(buffer, format=path.suffix[1:].lower(), metadata={key: command}, dpi=160)
-    write_whole(path, buffer.getvalue())
+    save_picture(figure, path, command)
 
 
 __all__ = ["run_utility_methods", "solve_utility_model"]

@@ -101,6 +101,8 @@ def print_run(run: Run, folder: Path) -> None:
         for form in verdict.controls:
             if not form.expected:
                 line(f"survived   {verdict.id}, negative control {form.form!r}: {form.verdict}; {words.evidence_line(form)}")
+    for text in words.legend(run):
+        line(f" {text}")
     shared = sorted({form.budget for verdict in run.verdicts for form in (*verdict.forms, *verdict.controls)} - {run.budget, ""})
     effort = f"; effort shared by the forms: {', '.join(shared)}" if shared else ""
     line(f" {words.summary(run)}   ({words.duration(run.seconds)}{effort})")
@@ -144,7 +146,13 @@ def _tightness(value: float | None) -> str:
 def _verify(request: Request, options: dict[str, Any], store: Store, progress: Progress) -> Run:
     from proofs_check.engine.verify import verify
 
-    return verify(list(request.targets) or None, store=store, progress=progress, **options)
+    try:
+        return verify(list(request.targets) or None, store=store, progress=progress, **options)
+    except ModelError as error:
+        file = request.targets[0] if len(request.targets) == 1 else ""
+        if not file.endswith(".py") or file in str(error):
+            raise
+        raise ModelError(f"{file}: {error}") from error
 
 
 def _engine_options(request: Request) -> dict[str, Any]:
@@ -154,6 +162,8 @@ def _engine_options(request: Request) -> dict[str, Any]:
         if not sign or not name.strip() or not value.strip():
             raise ModelError(f"--set {text!r}: write NAME=EXPR, for example --set eta=1/5")
         settings[name.strip()] = value.strip()
+    if request.bound is not None and not request.bound.strip():
+        raise ModelError("--bound is empty; write an expression, such as 'log(A)/(eta*t)'. `pgtheory claims quantities` lists what it may speak of")
     if (request.bound is not None or settings) and len(request.targets) != 1:
         flag = "--bound" if request.bound is not None else "--set"
         raise ModelError(f"{flag} changes one claim: name it, for example pgtheory verify npg-one-over-T {flag} ...")

@@ -278,8 +278,9 @@ def _of_surroundings(case: Case) -> Iterator[tuple[str, Case, bool]]:
             high = 2 * (parse(rule.high) if isinstance(rule.high, str) else rule.high)
             yield f"range of {name}: upper end doubled", _with_setting(case, name, Between(rule.low, high)), False
         elif not is_free(rule):
-            for change in _changes("bound", parse(rule) if isinstance(rule, str) else sympy.sympify(rule)):
-                tree = _replaced(sympy.sympify(rule), {change.path: change.new})
+            written = parse(rule) if isinstance(rule, str) else sympy.sympify(rule)
+            for change in _changes("bound", written):
+                tree = _replaced(written, {change.path: change.new})
                 if not tree.has(sympy.zoo, sympy.nan):
                     yield f"rule of {name}: {change.words}", _with_setting(case, name, tree), False
     for k, (small, large) in enumerate(case.where):

@@ -1,7 +1,8 @@
 """Where forms are verified: in this process, in worker processes of this machine, or on a Dask cluster given by its address.
 
-A job is one form with its budget and seed.  All random numbers come from the seed and the names of claim, form and size, so that figures do not
-depend on who does the job, nor on how many do; a worker finds the form in its own catalogue and refuses it where its sources differ.
+A job is one form with its budget and seed (`proofs_check.sweep` brings jobs of its own, and the work on them).  All random numbers come from the
+seed and the names of claim, form and size, so that figures do not depend on who does the job, nor on how many do; a worker finds the form in its own
+catalogue and refuses it where its sources differ.
 
 Each way hands over (position of the job, verdict) as soon as it is there, and the caller stores it at once.  A worker that is killed loses what
 it was working on: a process pool is made anew with the jobs that are left, a Dask scheduler gives them to another worker.  Where that does not
@@ -16,7 +17,7 @@ import importlib.util
 import pathlib
 import re
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from mdps.errors import ModelError
@@ -45,6 +46,9 @@ class Job:
     budget: Budget
     seed: int
     model: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.claim} ({self.form})"
 
 
 def job_of(case: Any, budget: Budget, seed: int, model: Any) -> Job:
@@ -95,8 +99,8 @@ def _find(claim: str, kind: str, form: str) -> Any:
 # Worker processes
 
 
-def in_processes(jobs: list[Job], workers: int) -> Generator[tuple[int, FormVerdict], None, None]:
-    """Verdicts by position in `jobs`, in the order in which they come."""
+def in_processes(jobs: Sequence[Any], workers: int, work: Callable[[Any], Any] = carry_out) -> Generator[tuple[int, Any], None, None]:
+    """Results of `work` by position in `jobs`, in the order in which they come."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from concurrent.futures.process import BrokenProcessPool
@@ -109,17 +113,17 @@ def in_processes(jobs: list[Job], workers: int) -> Generator[tuple[int, FormVerd
         )
         finished = False
         try:
-            futures = {pool.submit(carry_out, job): k for k, job in left.items()}
+            futures = {pool.submit(work, job): k for k, job in left.items()}
             for future in as_completed(futures):
-                verdict = future.result()
+                result = future.result()
                 deaths = 0
                 del left[futures[future]]
-                yield futures[future], verdict
+                yield futures[future], result
             finished = True
         except BrokenProcessPool:
             deaths += 1
             if deaths >= MOST_DEATHS:
-                names = ", ".join(f"{job.claim} ({job.form})" for job in list(left.values())[:workers])
+                names = ", ".join(str(job) for job in list(left.values())[:workers])
                 raise ModelError(f"worker processes keep dying, most likely out of memory, at {names}; --jobs 1 needs the least") from None
         finally:  # an interrupt above all: what runs is not waited for
             pool.shutdown(wait=finished, cancel_futures=True)
@@ -135,6 +139,11 @@ def _begin(files: str) -> None:
     global _SAME_FILES
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _SAME_FILES = source_files() == files
+
+
+def same_files() -> bool:
+    """Whether this is a worker that reads the files of the process that made it."""
+    return _SAME_FILES
 
 
 def source_files() -> str:
@@ -155,8 +164,8 @@ def source_files() -> str:
 # A cluster
 
 
-def on_cluster(jobs: list[Job], address: str) -> Generator[tuple[int, FormVerdict], None, None]:
-    """Verdicts by position in `jobs`, in the order in which they come, from the workers of the Dask scheduler at `address`.
+def on_cluster(jobs: Sequence[Any], address: str, work: Callable[[Any], Any] = carry_out) -> Generator[tuple[int, Any], None, None]:
+    """Results of `work` by position in `jobs`, in the order in which they come, from the workers of the Dask scheduler at `address`.
 
     raises  ModelError: Dask is not installed, nobody answers, or a job kills one worker after another"""
     if importlib.util.find_spec("distributed") is None:
@@ -172,14 +181,13 @@ def on_cluster(jobs: list[Job], address: str) -> Generator[tuple[int, FormVerdic
         raise ModelError(f"no Dask scheduler answers at {address}: {str(error) or type(error).__name__}") from error
     futures: dict[Any, int] = {}
     try:
-        futures = {client.submit(carry_out, job, pure=False): k for k, job in enumerate(jobs)}
+        futures = {client.submit(work, job, pure=False): k for k, job in enumerate(jobs)}
         for future in as_completed(list(futures), loop=client.loop):
             try:
-                verdict = future.result()
+                result = future.result()
             except KilledWorker:
-                job = jobs[futures[future]]
-                raise ModelError(f"{job.claim} ({job.form}) ended every worker that took it, most likely out of memory") from None
-            yield futures[future], verdict
+                raise ModelError(f"{jobs[futures[future]]} ended every worker that took it, most likely out of memory") from None
+            yield futures[future], result
             future.release()
     finally:
         client.cancel([future for future in futures if not future.done()])

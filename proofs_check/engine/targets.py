@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import pathlib
-import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +11,7 @@ import sympy
 
 from mdps.errors import ModelError, nearest
 from proofs_check.claim import Claim
+from proofs_check.engine.claim_files import checked, claims_of_file
 from proofs_check.engine.measure import ROLES
 from proofs_check.statistics.claims import SampledClaim
 
@@ -56,36 +55,6 @@ def _if(sampled: bool, claim: Any) -> Any:
     return claim
 
 
-def claims_of_file(path: pathlib.Path) -> list[Any]:
-    """The `Claim` objects that a Python file defines; raises ModelError where there is no such file or none in it."""
-    if not path.exists():
-        raise ModelError(f"no file {path}")
-    name = f"claim_file_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ModelError(f"{path} cannot be read as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        line = getattr(error, "lineno", None) or _line_in(error, path)
-        kind = "" if isinstance(error, ModelError) else f"{type(error).__name__}: "
-        raise ModelError(f"{path}{f', line {line}' if line else ''}: {kind}{error}") from error
-    found = [value for value in vars(module).values() if isinstance(value, Claim | SampledClaim)]
-    if not found:
-        raise ModelError(f"{path} defines no Claim; write `claim = Claim(id=..., ...)`")
-    return found
-
-
-def _line_in(error: BaseException, path: pathlib.Path) -> int | None:
-    import traceback
-
-    here = path.resolve()
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if pathlib.Path(frame.filename).resolve() == here]
-    return lines[-1] if lines else None
-
-
 def changed(claim: Any, form: str | None, bound: str | None, settings: dict[str, Any] | None, method: Any) -> Any:
     """The claim with another bound, other settings or another method, or reduced to one form: without its controls then."""
     if isinstance(claim, SampledClaim):
@@ -100,7 +69,7 @@ def changed(claim: Any, form: str | None, bound: str | None, settings: dict[str,
             if not forms:
                 raise ModelError(f"{claim.id} has no method to replace: it is no statement about a run")
             return dataclasses.replace(claim, statement=None, forms=forms, negative_controls=())
-        return claim.replace(form=form, bound=bound, settings=settings, process=method)
+        return checked(claim.replace(form=form, bound=bound, settings=settings, process=method))
     if form is not None:
         return dataclasses.replace(claim, statement=None, forms=(claim.form(form),), negative_controls=())
     return claim

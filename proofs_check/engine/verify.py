@@ -71,18 +71,17 @@ def verify(
     chosen = [changed(claim, form, bound, settings, method) for claim, form in resolve(targets, sampled=instance is None and method is None)]
     budget_of = budgets.budget(budget) if bound is None else budgets.for_another_bound(budgets.budget(budget))
     model = _model(instance)
-    jobs_list = []
-    for claim in chosen:
-        for case in claim.cases():
-            if case.kind == "statement" or (controls and model is None and method is None):
-                jobs_list.append(case)
+    cases = [claim.cases() for claim in chosen]  # kept: a case makes its digest once
+    with_controls = controls and model is None and method is None
+    jobs_list = [case for of_one in cases for case in of_one if case.kind == "statement" or with_controls]
     verdicts = _run_all(jobs_list, budget_of, seed, jobs, scheduler, model, store, fresh, progress)
     out = []
-    for claim in chosen:
-        mine = [verdicts[(case.claim, case.name, case.digest())] for case in claim.cases() if (case.claim, case.name, case.digest()) in verdicts]
+    for claim, of_one in zip(chosen, cases, strict=True):
+        keys = [(case.claim, case.name, case.digest()) for case in of_one]
+        mine = [verdicts[key] for key in keys if key in verdicts]
         unmet = {note.removeprefix("does not meet: ") for form in mine for note in form.notes if not form.applies}
         not_met = [] if any(form.applies for form in mine) else sorted(unmet)
-        out.append(_claim_verdict(claim, mine, not_met))
+        out.append(_claim_verdict(claim, mine, not_met, " ".join(digest for _, _, digest in keys)))
     from pgtheory.compiled import source_digest
 
     return v.Run(
@@ -130,7 +129,7 @@ def _run_all(
             store.put(_key(case, asked, seed, model), case.claim, case.name, v.as_dict(result))
         _record(out, case, result, progress)
 
-    missing.sort(key=_cost)  # stable, cheap ones first
+    missing = _in_order(missing)
     workers = min(jobs if jobs is not None else min(2, os.cpu_count() or 1), len(missing))
     elsewhere = scheduler is not None or (workers > 1 and len(missing) > 3)
     sent = [case for case in missing if schedule.portable(case)] if elsewhere else []
@@ -175,12 +174,21 @@ def _planned(cases: list[Any], missing: int, budget: Budget, seed: int, model: A
     return rung
 
 
-def _cost(case: Any) -> tuple[int, int]:
-    """What a form costs, roughly: none of a run's steps, few, many; controls stop early."""
+def _in_order(cases: list[Any]) -> list[Any]:
+    """Cheap claims first, each with its forms together: they share their named instances, which a process makes once while it is at them."""
+    costs: dict[str, int] = {}
+    for case in cases:
+        costs[case.claim] = max(costs.get(case.claim, 0), _cost(case))
+    first = {claim: k for k, claim in enumerate(costs)}
+    return sorted(cases, key=lambda case: (costs[case.claim], first[case.claim]))
+
+
+def _cost(case: Any) -> int:
+    """What a form costs, roughly: none of a run's steps, few, many; and whether something is to be proved."""
     if isinstance(case, SampledCase):
-        return 1, 0
+        return 1
     run = 0 if case.process is None else 2 if case.horizon is None else 1
-    return run + bool(case.boxes) + bool(case.symbolic) + bool(case.polynomial), int(case.kind == "statement")
+    return run + bool(case.boxes) + bool(case.symbolic) + bool(case.polynomial)
 
 
 def _record(out: dict[Any, v.FormVerdict], case: Any, result: v.FormVerdict, progress: Any) -> None:
@@ -194,7 +202,7 @@ def _key(case: Any, budget: Budget, seed: int, model: Any) -> str:
     return hashlib.sha256(f"{case.digest()} {budget} {seed} {at}".encode()).hexdigest()[:32]
 
 
-def _claim_verdict(claim: Any, results: list[v.FormVerdict], not_met: list[str]) -> v.ClaimVerdict:
+def _claim_verdict(claim: Any, results: list[v.FormVerdict], not_met: list[str], content: str) -> v.ClaimVerdict:
     assumptions: dict[str, dict[str, str]] = {}
     for form in claim.forms:
         for a in claim.case(form).domain.assumptions() if isinstance(claim, Claim) else ():
@@ -206,7 +214,7 @@ def _claim_verdict(claim: Any, results: list[v.FormVerdict], not_met: list[str])
         source=dataclasses.asdict(claim.source),
         forms=[r for r in results if r.kind == "statement"],
         controls=[r for r in results if r.kind == "control"],
-        hash=hashlib.sha256(" ".join(case.digest() for case in claim.cases()).encode()).hexdigest()[:16],
+        hash=hashlib.sha256(content.encode()).hexdigest()[:16],
         departs=claim.departs,
         uses=list(claim.uses),
         assumptions=list(assumptions.values()),

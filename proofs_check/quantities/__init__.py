@@ -100,7 +100,18 @@ MODULES = (
     "corrected_gradients",
     "sampling_schemes",
     "lower_bounds",
+    "temporal_differences",
+    "federated",
+    "noise_paths",
+    "running_gradients",
+    "plug_in_gradients",
+    "weighted_backups",
     "noisy_games",
+    "visit_counts",
+    "information",
+    "concentration",
+    "sample_complexity",
+    "optimism",
 )
 __all__ = ["Quantity", "T", "defining_modules", "gap", "latex_names", "mu", "parse", "quantities", "quantity", "rho", "temporary"]
 

@@ -125,13 +125,49 @@ def _poisson(c: Context) -> Array:
     return _identity_minus(_chain(c, True)) + c.mu[:, None, :]
 
 
+def _stationary(c: Context) -> Array:
+    """(B, S)."""
+    return arithmetic.solve(np.swapaxes(_poisson(c), -1, -2), c.mu)
+
+
+def _average_slopes(c: Context) -> Array:
+    """Derivative in the action of what it pays and leads to, by differential values, (B, S)."""
+    zero, one = _rows(c, True)
+    bias = arithmetic.solve(_poisson(c), _paid(c))  # h with mu'h equal to the average reward
+    return _paid_slope(c) + np.einsum("bst,bt->bs", one - zero, bias)
+
+
 @define("average_gradient", r"d(s)\,\partial_a\!\left[r(s,a) + P(\cdot|s,a)h\right]_{a_s}", "instance", "states")
 def _average_gradient(c: Context) -> Array:
     """The deterministic policy gradient theorem for average reward: d stationary, h the bias; in reward units."""
+    return (_stationary(c) * _average_slopes(c))[:, None]
+
+
+@define("average_gradient_discounted", r"d(s)\,\partial_a\!\left[r(s,a) + \gamma P(\cdot|s,a)V_\gamma\right]_{a_s}", "instance", "states")
+def _average_gradient_discounted(c: Context) -> Array:
+    """The same formula with discounted values in place of the bias, in reward units."""
     zero, one = _rows(c, True)
-    bias = arithmetic.solve(_poisson(c), _paid(c))  # h with mu'h equal to the average reward
-    stationary = arithmetic.solve(np.swapaxes(_poisson(c), -1, -2), c.mu)
-    return (stationary * (_paid_slope(c) + np.einsum("bst,bt->bs", one - zero, bias)))[:, None]
+    values = arithmetic.solve(_identity_minus(c.discount[:, None, None] * _chain(c, True)), _paid(c))
+    ahead = c.discount[:, None] * np.einsum("bst,bt->bs", one - zero, values)
+    return (_stationary(c) * (_paid_slope(c) + ahead))[:, None]
+
+
+@define("average_off_policy_error", r"\|(d^b - d)(s)\,\partial_a Q(s,a)\|_1", "instance")
+def _average_off_policy_error(c: Context) -> Array:
+    """Sum over the states of the error of the average-reward gradient that weights states by the behaviour's visits, in reward units."""
+    return per_instance(np.abs((c.extra("behaviour") - _stationary(c)) * _average_slopes(c)).sum(axis=-1))
+
+
+@define("largest_average_slope", r"\max_s|\partial_a Q(s,a_s)|", "instance")
+def _largest_average_slope(c: Context) -> Array:
+    """Largest derivative, over the states, of the differential action value in the action."""
+    return per_instance(arithmetic.maximum(np.abs(_average_slopes(c)), axis=-1))
+
+
+@define("stationary_distance", r"\|d^b - d\|_1", "instance")
+def _stationary_distance(c: Context) -> Array:
+    """Sum of the differences between the behaviour's visits and the stationary law, at most 2."""
+    return per_instance(np.abs(c.extra("behaviour") - _stationary(c)).sum(axis=-1))
 
 
 @define("average_derivative", r"\partial\rho/\partial a_s", "instance", "states")

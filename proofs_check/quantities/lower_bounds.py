@@ -87,17 +87,25 @@ def _mean_of_coin(c: Context) -> Array:
 # Two laws that look alike
 
 
-def _counts(c: Context, name: str) -> Array:
-    """(B, N + 1): the binomial law of the number of ones among each instance's own number of samples, 0 beyond it."""
-    p, wanted = c.extra(name), to_float(given(c, "samples")).astype(int)
+def _powers(base: Array, top: int) -> Array:
+    """(B, N + 1): 1, x, x^2, ..."""
+    if base.dtype != object:
+        return base[:, None] ** np.arange(top + 1)
+    out = [base * 0 + 1]
+    for _ in range(top):
+        out.append(out[-1] * base)
+    return np.stack(out, axis=-1)
+
+
+def binomial_law(c: Context, chance: Array) -> Array:
+    """(B, N + 1): the law of the number of ones among each instance's own number of samples, for the chance (B,) of a one; 0 beyond that number."""
+    wanted = to_float(given(c, "samples")).astype(int)
     top = int(wanted.max())
-    out = np.stack([p * 0] * (top + 1), axis=-1)
+    out = np.stack([chance * 0] * (top + 1), axis=-1)
     for n in np.unique(wanted).tolist():
-        up, down = [p * 0 + 1], [p * 0 + 1]
-        for _ in range(n):
-            up.append(up[-1] * p)
-            down.append(down[-1] * (1 - p))
-        law = np.stack([math.comb(n, k) * up[k] * down[n - k] if k <= n else p * 0 for k in range(top + 1)], axis=-1)
+        ways = np.array([math.comb(n, k) if k <= n else 0 for k in range(top + 1)], dtype=float if chance.dtype != object else object)
+        left = np.maximum(n - np.arange(top + 1), 0)
+        law = ways * _powers(chance, top) * _powers(1 - chance, top)[:, left]
         out = np.where((wanted == n)[:, None], law, out)
     return out
 
@@ -105,13 +113,13 @@ def _counts(c: Context, name: str) -> Array:
 @define("least_test_error", r"\textstyle\sum_k\min(P(k),Q(k))", "instance")
 def _least_test_error(c: Context) -> Array:
     """Sum of both error probabilities of the best test between two coins after n tosses."""
-    return per_instance(smaller(_counts(c, "one_coin"), _counts(c, "other_coin")).sum(axis=-1))
+    return per_instance(smaller(binomial_law(c, c.extra("one_coin")), binomial_law(c, c.extra("other_coin"))).sum(axis=-1))
 
 
 @define("affinity", r"\textstyle\sum_k\sqrt{P(k)Q(k)}", "instance")
 def _affinity(c: Context) -> Array:
     """Sum of the square roots of the products of the probabilities, over the numbers of ones among n tosses."""
-    return per_instance(arithmetic.sqrt(_counts(c, "one_coin") * _counts(c, "other_coin")).sum(axis=-1))
+    return per_instance(arithmetic.sqrt(binomial_law(c, c.extra("one_coin")) * binomial_law(c, c.extra("other_coin"))).sum(axis=-1))
 
 
 @define("coin_divergence", r"\min(\mathrm{KL}(p\Vert p'),\mathrm{KL}(p'\Vert p))", "instance")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class Quantity:
 
 
 _REGISTRY: dict[str, Quantity] = {}
+_SETTINGS: set[str] = set()
 
 
 def define(name: str, latex: str, varies: str, entries: str = "number", history: bool = False) -> Callable[..., Any]:
@@ -89,6 +91,12 @@ def define_setting(name: str, latex: str, meaning: str) -> None:
     """A number that the method or the claim is given; raises ExpressionError where the name is taken."""
     _unused(name, meaning)
     _REGISTRY[name] = Quantity(name, latex, meaning, lambda c: per_instance(given(c, name)), "instance")
+    _SETTINGS.add(name)
+
+
+def is_setting(name: str) -> bool:
+    """Whether the quantity of that name is a number that a claim's `settings` give."""
+    return name in _SETTINGS
 
 
 def given(c: Context, name: str) -> Array:
@@ -140,11 +148,29 @@ def quantity(name: str) -> Quantity:
     return _REGISTRY[name]
 
 
+class _Symbols(Mapping[str, sympy.Symbol]):
+    """The symbols that an expression may hold, each made when it is asked for: all of them take longer than the reading."""
+
+    OTHERS = MappingProxyType({"T": T, "rho": rho, "mu": mu})
+
+    def __getitem__(self, name: str) -> sympy.Symbol:
+        if name in self.OTHERS:
+            return self.OTHERS[name]
+        if name in _REGISTRY:
+            return sympy.Symbol(name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**_REGISTRY, **self.OTHERS})
+
+    def __len__(self) -> int:
+        return len({**_REGISTRY, **self.OTHERS})
+
+
 @functools.lru_cache(maxsize=8192)
 def parse(text: str) -> sympy.Expr:
     """An expression over the quantities, read from text (settings are read from the same text over and over)."""
-    names = {name: sympy.Symbol(name) for name in _REGISTRY} | {"T": T, "rho": rho, "mu": mu}
-    tree = expression.parse(text, names, {"gap": gap})
+    tree = expression.parse(text, _Symbols(), {"gap": gap})
     stray = tree.free_symbols & {rho, mu}
     if stray:
         raise expression.ExpressionError(f"{text!r} uses the distribution {stray.pop()} as a number; gap(rho, t) is the gap under it")

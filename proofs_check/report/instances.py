@@ -30,7 +30,9 @@ SYMBOLS = {
     "theta": "θ",
     "logits": "θ",
 }
-_KNOWN = {"states", "actions", "transitions", "rewards", "discount", "settings", "t", "measured", "bound", "name", "family", "label"}
+MOST_CHARACTERS = 240
+"""Longer arrays are named by their shape and left to the file too."""
+_KNOWN = {"states", "actions", "transitions", "rewards", "discount", "settings", "extras", "t", "measured", "bound", "name", "family", "label"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +46,7 @@ class InstanceTable:
     state_columns: list[str]
     state_rows: list[list[str]]
     omitted: bool
+    extras: list[tuple[str, str]] = dataclasses.field(default_factory=list)  # further arrays (features, costs, ...) that fit no column
 
 
 def instance_table(data: Mapping[str, Any] | None) -> InstanceTable | None:
@@ -55,10 +58,15 @@ def instance_table(data: Mapping[str, Any] | None) -> InstanceTable | None:
     facts += [(SYMBOLS.get(key, key), _cell(value)) for key, value in (data.get("settings") or {}).items() if not isinstance(value, list | dict)]
     others = [(key, value) for key, value in data.items() if key not in _KNOWN and value is not None]
     facts += [(SYMBOLS.get(key, key), _cell(value)) for key, value in others if isinstance(value, int | float | str) and key != "schema"]
+    extras = dict(data.get("extras") or {})
+    facts += [(SYMBOLS.get(key, key), _cell(value)) for key, value in extras.items() if not isinstance(value, list)]
     size = f"{states} state{'s' * (states != 1)}, {actions} action{'s' * (actions != 1)}"
     transitions = data.get("transitions")
     if not states or not transitions or states * actions > MOST_ROWS or states > MOST_STATES:
-        return InstanceTable(size, facts, [], [], [], [], omitted=True)
+        return InstanceTable(size, facts, [], [], [], [], omitted=True, extras=_written(extras))
+    placed = {(states, actions), (states,)}
+    left = _written({key: value for key, value in extras.items() if _shape(value) not in placed})
+    others += [(key, value) for key, value in extras.items() if _shape(value) in placed]
     pairs = [(key, value) for key, value in others if _shape(value) == (states, actions)]
     vectors = [(key, value) for key, value in others if _shape(value) == (states,)]
     columns = ["r", *(f"→ {s}" for s in range(states)), *(SYMBOLS.get(key, key) for key, _ in pairs)]
@@ -68,7 +76,18 @@ def instance_table(data: Mapping[str, Any] | None) -> InstanceTable | None:
             cells = [_reward(data, s, a), *(_probability(p) for p in transitions[s][a]), *(_cell(value[s][a]) for _, value in pairs)]
             rows.append((s, a, actions if a == 0 else 0, cells))
     state_rows = [[_cell(value[s]) for _, value in vectors] for s in range(states)] if vectors else []
-    return InstanceTable(size, facts, columns, rows, [SYMBOLS.get(key, key) for key, _ in vectors], state_rows, omitted=False)
+    return InstanceTable(size, facts, columns, rows, [SYMBOLS.get(key, key) for key, _ in vectors], state_rows, omitted=False, extras=left)
+
+
+def _written(extras: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Arrays as text, (name, entries); of long ones the shape."""
+    out = []
+    for key, value in extras.items():
+        if isinstance(value, list):
+            text = _cell(value)
+            shape = " × ".join(str(size) for size in _shape(value))
+            out.append((SYMBOLS.get(key, key), text if len(text) <= MOST_CHARACTERS else f"{shape} numbers, in the file"))
+    return out
 
 
 def _sizes(data: Mapping[str, Any]) -> tuple[int, int]:

@@ -150,6 +150,25 @@ def _readable(text: str, digits: int) -> str:
     return f"{int(middle):,}" if re.fullmatch(r"-?\d+", middle) else figure(value, digits)
 
 
+TIGHTNESS = (
+    "tightness: the largest measured/bound that was found (bound/measured where a claim bounds from below). "
+    "1: attained somewhere; 0.1: nothing came nearer than a tenth; above 1: the bound is broken, and this is the counterexample's figure"
+)
+SURVIVAL = (
+    "the bound times N survives: a second search, which goes on after a violation, found nothing above N times the bound. "
+    "A counterexample is made simple, not extreme; so its own figure, the tightness, differs from N"
+)
+"""What two figures beside each other mean, for the terminal and the pages."""
+
+
+def legend(run: Run) -> list[str]:
+    """The sentences that explain the figures which this run shows."""
+    forms = [form for verdict in run.verdicts for form in (*verdict.forms, *verdict.controls)]
+    shown = any(form.tightness is not None for form in forms)
+    survived = any("the same search" in note for form in forms for note in form.notes)
+    return [TIGHTNESS] * shown + [SURVIVAL] * survived
+
+
 def tightness_figure(value: float | None) -> str:
     """Tightness for a table: two figures, '1' where the bound is attained."""
     if value is None:

@@ -55,6 +55,7 @@ def write_report(run: Run, folder: str | os.PathLike[str], mutations: Sequence[A
             "forms": [_form_page(run, form, names[id(form)], target) for form in verdict.forms],
             "controls": [_form_page(run, form, names[id(form)], target) for form in verdict.controls],
             "command": words.reproduce(run, verdict.id),
+            "legend": words.legend(dataclasses.replace(run, verdicts=[verdict])),
             "before": ordered[position - 1] if position else None,
             "after": ordered[position + 1] if position + 1 < len(ordered) else None,
             "pages": pages,
@@ -72,6 +73,7 @@ def write_report(run: Run, folder: str | os.PathLike[str], mutations: Sequence[A
         mutants=table,
         landscape=landscape(families, pages),
         filters=_filters(run, families),
+        legend=words.legend(run),
     )
     return write_whole(target / "index.html", index)
 

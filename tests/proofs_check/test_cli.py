@@ -174,8 +174,8 @@ def test_runs_go_to_a_folder_of_their_own(call, engine, tmp_path):
         (["verify", "nothing.py"], r"nothing\.py: there is no such file"),
         (["claims", "show", "npg-one-over"], r"there is no claim 'npg-one-over'\. Did you mean npg-one-over-T"),
         (["claims", "list", "naturel"], r"there is no family 'naturel'"),
-        (["replay", "nothing.json"], r"cannot read nothing\.json: No such file"),
-        (["report", "nothing.json"], r"cannot read nothing\.json"),
+        (["replay", "nothing.json"], r"nothing\.json: there is no such file"),
+        (["report", "nothing.json"], r"nothing\.json: there is no such file"),
         (["run", "two_state", "--method", "softmax"], r"unknown method 'softmax'.*Did you mean softmax-pg"),
         (["run", "two_state", "--method", "npg"], r"npg needs --step-size, for example"),
         (["run", "two_state", "--method", "npg", "--step-size", "big"], r"--step-size 'big' is no number"),
@@ -211,7 +211,7 @@ def test_bad_files_are_named(call, tmp_path):
     (tmp_path / "b.json").write_text("{")
     (tmp_path / "c.sqlite").write_text("no database, but long enough to be read as the header of one " * 10)
     assert "is no counterexample (its schema is 3" in call("replay", "a.json").stderr
-    assert "b.json is no JSON: Expecting property name enclosed in double quotes at line 1, column 2" in call("replay", "b.json").stderr
+    assert "b.json seems cut: it ends in line 1" in call("replay", "b.json").stderr
     assert "a.json is no run that `pgtheory verify` wrote" in call("report", "a.json").stderr
     assert "it is no SQLite file" in call("verify", "--store", "c.sqlite").stderr
     assert "name a folder" in call("verify", "--out", "a.json").stderr

@@ -73,7 +73,7 @@ def test_costs_come_from_words_and_files(call, tmp_path):
         (("C1", "--constraint", "cost<=1/2", "--method", "crpo", "--temperature", "1"), "crpo takes --step-size, --tolerance"),
         (("C1", "--constraint", "cost<=1/2", "--method", "regularised-primal-dual", "--step-size", "1/2"), "needs --temperature"),
         (("C1", "--constraint", "cost<=1/2", "--method", "crpo:cap=1"), "crpo takes --step-size, --tolerance"),
-        (("C1", "--constraint", "cost<=1/2", "--method", "crpo", "--step-size", "0"), "step_size is 0"),
+        (("C1", "--constraint", "cost<=1/2", "--method", "crpo", "--step-size", "0"), "--step-size is 0"),
         (("C1", "--constraint", "cost<=1/2", "--method", "crpo,crpo"), "names crpo twice"),
         (("C1", "--constraint", "cost<=1/2", "--method", "crpo,reload", "--out", "x.npz"), "--out holds one run"),
         (("C1", "--constraint", "cost<=1/2", "--method", "reload", "--robust", "l1:0.2"), "--constraint goes without"),

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from proofs_check.cli import app
+from proofs_check.cli.sampled_methods import OFFERS
 
 MODEL = "chain(1, 9/10)"
 QUICK = ["--iterations", "20", "--runs", "4", "--samples", "3", "--horizon", "8", "--step-size", "0.1"]
@@ -48,10 +49,25 @@ def test_the_plot_and_the_arrays_are_written(tmp_path):
         assert arrays["gaps:reinforce"].shape[0] == 4
 
 
-@pytest.mark.parametrize("name", ["reinforce", "sampled-npg", "n-storm-pg", "harpg", "n-harpg", "page-pg", "svrpg"])
-def test_every_sampled_method_runs(name):
-    done = run("--method", name, *QUICK)
-    assert done.exit_code == 0 and name in done.stdout
+@pytest.mark.parametrize("name", OFFERS)
+def test_every_sampled_method_runs_on_its_kind_of_model_and_improves(name):
+    offer = OFFERS[name]
+    step = ["--step-size", "1" if offer.help.startswith("bandits") else "0.2"] if "step-size" in offer.settings else []
+    model = "arms([1, 1/2])" if offer.help.startswith("bandits") else MODEL
+    done = CliRunner().invoke(app, ["run", model, "--method", name, *QUICK[:-2], *step, "--json"])
+    assert done.exit_code == 0, done.output
+    (found,) = json.loads(done.stdout)["runs"]
+    assert found["mean"][-1] < found["mean"][0] and found["paths"][-1] > 0
+    assert all(low <= high for low, high in zip(found["low"], found["high"], strict=True))
+
+
+def test_every_sampled_method_has_a_line_of_help_and_its_settings():
+    done = CliRunner().invoke(app, ["run", MODEL, "--method", "?"])
+    assert done.exit_code == 0
+    shown = " ".join(done.stdout.split())
+    for name, offer in OFFERS.items():
+        assert f"{name} {' '.join(offer.help.split()[:4])}" in shown
+        assert all(setting in shown for setting in offer.settings)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +76,14 @@ def test_every_sampled_method_runs(name):
         (["--method", "reinforce"], "reinforce needs --step-size"),
         (["--method", "reinforce:weight=0.5", "--step-size", "0.1"], "reinforce takes step-size, not 'weight'"),
         (["--method", "storm-pg:weight=2", "--step-size", "0.1"], "weight is 2"),
-        (["--method", "reinforce", "--step-size", "0"], "step_size is 0"),
+        (["--method", "reinforce", "--step-size", "0"], "--step-size is 0"),
         (["--method", "reinforce", "--step-size", "0.1", "--temperature", "1"], "no method here has --temperature"),
+        (["--method", "exp3"], "bandit learners take a model of one state; this one has 2"),
+        (["--method", "plug-in", "--step-size", "0.1"], "no method here has --step-size"),
+        (["--method", "off-policy-pg:mix=0", "--step-size", "0.1"], "mix is 0"),
+        (["--method", "svrpg:epoch=1.5", "--step-size", "0.1"], "epoch is 1.5; it must be a whole number"),
+        (["--method", "balanced-pg:strength=-1", "--step-size", "0.1"], "strength is -1"),
+        (["--method", "q-learning:exploration=2"], "exploration is 2"),
         (["--method", "reinforce,softmax", "--step-size", "0.1"], "unknown method 'softmax'"),
     ],
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 import pytest
 from typer.testing import CliRunner
 
@@ -9,8 +12,9 @@ from mdps import ModelError
 from mdps.io import from_json
 from proofs_check import domains
 from proofs_check.cli import app
+from proofs_check.cli.families import families, list_methods
 from proofs_check.cli.grading import grade_file
-from proofs_check.cli.runs import list_methods, methods_in, robust_options
+from proofs_check.cli.runs import methods_in, robust_options
 from proofs_check.engine.measure import _ratio
 from proofs_check.engine.targets import claims_of_file
 
@@ -81,3 +85,86 @@ def test_a_scheduler_without_a_port_is_refused_at_once():
     result = CliRunner().invoke(app, ["verify", "npg-potential", "--scheduler", "foo", "--no-report"])
     assert result.exit_code == 2
     assert "'foo' is no address of a scheduler; it looks like tcp://host:8786" in result.stderr
+
+
+@pytest.mark.parametrize("method", ["npg", "reinforce", "npg:step-size=0"])
+@pytest.mark.parametrize("size", ["-1", "0"])
+def test_a_step_size_that_goes_nowhere_is_refused_by_its_option(method, size):
+    given = method if ":" in method else f"{method}:step-size={size}"
+    for arguments in (["--method", given], ["--method", method.split(":")[0], "--step-size", size]):
+        result = CliRunner().invoke(app, ["run", "chain(3, 9/10)", *arguments])
+        assert result.exit_code == 2
+        assert "pgtheory: --step-size is " in result.stderr and "must be above 0" in result.stderr
+
+
+def test_an_empty_bound_is_called_empty():
+    result = CliRunner().invoke(app, ["verify", "npg-one-over-T", "--bound", " "])
+    assert result.exit_code == 2
+    assert "--bound is empty; write an expression" in result.stderr
+
+
+def test_a_folder_that_is_made_is_announced(tmp_path):
+    result = CliRunner().invoke(app, ["solve", "chain(3)", "--out", str(tmp_path / "new" / "chain.json")])
+    assert result.exit_code == 0
+    assert f"note: there is no folder {tmp_path / 'new'} yet; it is made for chain.json" in result.stderr
+    again = CliRunner().invoke(app, ["solve", "chain(3)", "--out", str(tmp_path / "new" / "chain.json")])
+    assert "note" not in again.stderr
+
+
+def test_a_folder_is_no_model(tmp_path):
+    (tmp_path / "mine.json").write_text("{}")
+    result = CliRunner().invoke(app, ["solve", str(tmp_path)])
+    assert result.exit_code == 2
+    assert f"{tmp_path} is a folder; a model is a file (.npz, " in result.stderr and "in it lies mine.json" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["nothing.csv", "nothing.npz", "nothing.json"])
+def test_a_missing_file_to_imitate_has_words_of_its_own(name):
+    result = CliRunner().invoke(app, ["solve", "chain(3)", "--utility", f"imitation:{name}"])
+    assert result.exit_code == 2
+    assert result.stderr == f"pgtheory: {name}: there is no such file\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"schema": "pgtheory-counterexample-1", "clai', "seems cut: it ends in line 1"),
+        ('{"a": [1,\n 2', "seems cut: it ends in line 2"),
+        ("", "is empty"),
+        ("nonsense", "is no JSON"),
+    ],
+)
+def test_a_file_that_was_cut_is_called_so(tmp_path, text, said):
+    path = tmp_path / "one.json"
+    path.write_text(text)
+    result = CliRunner().invoke(app, ["replay", str(path)])
+    assert result.exit_code == 2
+    assert f"pgtheory: {path} {said}" in result.stderr
+
+
+def test_every_option_of_run_stands_under_its_family():
+    text = CliRunner().invoke(app, ["run", "--help"]).stdout
+    for heading, flag in (("Robust", "--robust"), ("Averse to risk", "--risk"), ("Under constraints", "--costs"), ("Sampled methods", "--runs")):
+        section = text[text.index(f"\n{heading}") :].split("\n\n")[0]
+        assert f"  {flag} " in section
+
+
+def test_every_method_is_listed_under_one_family():
+    from pgtheory.constrained.methods import METHODS
+    from pgtheory.policy_gradient import NAMES
+    from proofs_check.cli import sampled, utility
+
+    listed = families()
+    names = [name for members in listed.values() for name in members]
+    assert len(names) == len(set(names))
+    assert {*NAMES, *METHODS, *sampled.NAMES, *utility.METHODS} <= set(names)
+    assert "drpg" in listed["robust"] and "risk-pg" in listed["risk"] and "npg" in listed["exact"]
+    assert "--geometry" not in listed["exact"]["mirror-descent-kl"]  # the name says it
+
+
+def test_the_command_in_the_output_makes_the_same_run_again():
+    asked = ["run", "chain(3, 9/10)", "--method", "npg,policy-iteration", "--step-size", "1/10", "--iterations", "3", "--json"]
+    first = json.loads(CliRunner().invoke(app, [*asked, "--discount", "1/2"]).stdout)
+    words = shlex.split(first["command"])
+    assert words[0] == "pgtheory"
+    assert json.loads(CliRunner().invoke(app, [*words[1:], "--json"]).stdout) == first

@@ -11,7 +11,7 @@ import math
 import re
 
 import pytest
-from sample_run import claim, counterexample, curve, form, sample_run
+from sample_run import EXACT, claim, counterexample, curve, form, sample_run
 
 from mdps.errors import ModelError
 from proofs_check import plots
@@ -158,7 +158,15 @@ def test_run_json_reads_back_as_the_run(report, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("", "is no JSON"), ("{}", "is no run"), ("[1]", "is no run"), ('{"verdicts": [{}]}', "is no run"), (None, "cannot read")],
+    [
+        ("", "is empty"),
+        ("{nonsense", "is no JSON"),
+        ('{"verdicts": [', "seems cut"),
+        ("{}", "is no run"),
+        ("[1]", "is no run"),
+        ('{"verdicts": [{}]}', "is no run"),
+        (None, "there is no such file"),
+    ],
 )
 def test_a_file_that_is_no_run_is_named(tmp_path, content, message):
     path = tmp_path / "run.json"
@@ -249,6 +257,23 @@ def test_an_instance_is_laid_out_as_it_is_written():
     assert table.rows[3] == (1, 1, 0, ["1/3", "1", "·", "1/2"])
     assert (table.state_columns, table.state_rows) == (["μ", "ρ"], [["1/2", "1"], ["1/2", "0"]])
     assert instance_table({"states": 64, "actions": 4, "discount": 0.9}).omitted
+    assert table.extras == []
+
+
+def test_further_arrays_stand_where_they_fit():
+    """Costs as columns, values as a column for each state, features as text, long ones by their shape, numbers among the facts."""
+    features = [[["1", "0", "1/2"], ["0", "1", "0"]], [["0", "0", "1"], ["1", "1", "1"]]]
+    extras = {"costs": [["0", "1"], ["2", "3"]], "guess": ["1/7", "0"], "features": features, "long": [["1/3"] * 5] * 40, "level": "1/9"}
+    table = instance_table(EXACT | {"extras": extras})
+    assert "costs" in table.columns and [row[-1][table.columns.index("costs")] for row in table.rows] == ["0", "1", "2", "3"]
+    assert "guess" in table.state_columns and [row[table.state_columns.index("guess")] for row in table.state_rows] == ["1/7", "0"]
+    assert ("level", "1/9") in table.facts
+    assert table.extras == [("features", "(((1, 0, 1/2), (0, 1, 0)), ((0, 0, 1), (1, 1, 1)))"), ("long", "40 × 5 numbers, in the file")]
+    large = instance_table({"states": 64, "actions": 4, "discount": 0.9, "extras": {"features": features}})
+    assert large.omitted and [key for key, _ in large.extras] == ["features"]
+
+
+def test_an_instance_that_is_nothing_has_no_table():
     assert instance_table(None) is None
 
 

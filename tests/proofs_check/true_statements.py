@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import sympy
@@ -46,16 +46,10 @@ def _named(case: Case, how: str, **changes) -> Case:
     return dataclasses.replace(case, name=f"{case.name}, {how}", symbolic=(), boxes=(), chain=(), **changes)
 
 
-def collection(claim, most: int) -> list[tuple[str, Case]]:
-    """Each form of a claim itself and `most` - 1 more statements made of it, picked by their names."""
-    by_form: dict[str, list[tuple[str, Case]]] = {}
-    for how, case in true_statements(claim):
-        by_form.setdefault(case.name.split(",")[0], []).append((how, case))
-    picked = []
-    for made in by_form.values():
-        made.sort(key=lambda pair: (pair[0] != "itself", zlib.crc32(f"{claim.id}{pair[1].name}".encode())))
-        picked += made[:most]
-    return picked
+def collection(name: str, made: Iterable[tuple[str, Case]]) -> list[tuple[str, Case]]:
+    """Two of the statements `made` of the claim `name`, picked by their names: a form itself, and one that is derived."""
+    ordered = sorted(made, key=lambda pair: zlib.crc32(f"{name}{pair[1].name}".encode()))
+    return [next(pair for pair in ordered if (pair[0] == "itself") is own) for own in (True, False)]
 
 
 def derived(statement: Statement) -> Iterator[tuple[str, Statement]]:

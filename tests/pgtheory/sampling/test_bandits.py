@@ -7,7 +7,7 @@ import pytest
 from scipy import optimize, stats
 
 from mdps.errors import ModelError
-from pgtheory.sampling import Bandit, MirrorDescent, SoftmaxGradient, expectations, replicate
+from pgtheory.sampling import Bandit, InverseGapWeighting, MirrorDescent, SoftmaxGradient, expectations, replicate
 from pgtheory.sampling.bandits import POTENTIALS, weights_of
 from tests.pgtheory.sampling.test_simulator import LEVEL
 
@@ -19,6 +19,8 @@ LEARNERS = {
     "natural": SoftmaxGradient(0.2, natural=True),
     "natural, value": SoftmaxGradient(0.2, natural=True, baseline="value"),
     "natural, optimal": SoftmaxGradient(0.2, natural=True, baseline="optimal"),
+    "gap weighting": InverseGapWeighting(2.0),
+    "gap weighting, constant": InverseGapWeighting(5.0, growing=False, prior=1.0, weight=0.5),
     **{f"{name}{', decreasing' * falls}": MirrorDescent(name, 0.8, falls) for name in POTENTIALS for falls in (False, True)},
 }
 THREE = Bandit.bernoulli([0.7, 0.5, 0.2])
@@ -125,6 +127,9 @@ def test_one_arm_has_no_regret():
         (lambda: SoftmaxGradient(1.0, baseline="valu"), "baseline is 'valu'"),
         (lambda: MirrorDescent("tsalis", 1.0), "Did you mean tsallis"),
         (lambda: MirrorDescent("tsallis", -1.0), "step_size is -1.0"),
+        (lambda: InverseGapWeighting(0.0), "scale is 0.0"),
+        (lambda: InverseGapWeighting(1.0, weight=0.0), "weight is 0.0"),
+        (lambda: InverseGapWeighting(1.0, prior=np.nan), "prior is nan"),
         (lambda: Bandit([[1.0, np.nan]], [[0.5, 0.5]]), "arm 0 has a reward that is not finite"),
         (lambda: Bandit([[1.0, 0.0]], [[0.5, 0.6]]), "probabilities of arm 0"),
         (lambda: Bandit([[1.0]], [[0.5, 0.5]]), r"rewards have shape \(1, 1\)"),

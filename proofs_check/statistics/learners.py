@@ -1,0 +1,120 @@
+r"""Learners whose runs are sampled: too many rounds for a tree of all draws.
+
+optimistic_regret   regret of optimistic value iteration over two stages, from the first of two states, its gaps exact in every episode
+fates               whether natural steps on three arms end on the best one with one baseline, less whether they do with another of the same variance
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from proofs_check.instance import Instance
+from proofs_check.statistics.claims import Sampler
+
+Array = np.ndarray
+
+
+# Two stages, two states, two actions
+
+
+def _two_stage_values(instance: Instance) -> tuple[Array, Array]:
+    """(values of the last stage (2,), optimal action values of the first state (2,))."""
+    last = instance.rewards.max(axis=1)
+    return last, instance.rewards[0] + instance.transitions[0] @ last
+
+
+def _optimistic_regret(instance: Instance, rng: np.random.Generator, count: int) -> Array:
+    """(count, 1): sum over the episodes of what the chosen action loses; bonus 1/2 sqrt(2 iota/n), 1 where n = 0."""
+    last, exact = _two_stage_values(instance)
+    episodes, failure = int(instance.settings["episodes"]), float(instance.settings["failure"])
+    depth = math.log((2**2 - 2) * 2 * episodes / failure)
+    bonus = np.concatenate([[1.0], np.sqrt(2 * depth / np.arange(1, episodes + 1)) / 2])
+    seen, good, total = np.zeros((2, count), dtype=int), np.zeros((2, count)), np.zeros(count)
+    chance, everyone = instance.transitions[0, :, 1], np.arange(count)
+    for _ in range(episodes):
+        guess = last[0] + (last[1] - last[0]) * good / np.maximum(seen, 1)
+        promise = instance.rewards[0][:, None] + np.minimum(np.where(seen > 0, guess, 0) + bonus[seen], 1)
+        action = (promise[1] > promise[0]).astype(int)
+        total += exact.max() - exact[action]
+        good[action, everyone] += rng.random(count) < chance[action]
+        seen[action, everyone] += 1
+    return total[:, None]
+
+
+def _optimistic_limits(instance: Instance) -> tuple[float, float]:
+    exact = _two_stage_values(instance)[1]
+    return 0.0, float(np.ptp(exact)) * int(instance.settings["episodes"])
+
+
+OPTIMISTIC_REGRET = Sampler(
+    "optimistic_regret",
+    r"\textstyle\sum_{k\le K}V^*_1(s_1)-V^{\pi_k}_1(s_1)",
+    "regret of optimistic value iteration over two stages of two states and two actions, in reward units",
+    _optimistic_regret,
+    _optimistic_limits,
+)
+
+
+# Baselines of the same variance
+
+
+def _best_arm_wins(instance: Instance, rng: np.random.Generator, count: int, shift: float) -> Array:
+    """(count,): whether the first arm has more than half of the mass after `pulls` natural steps from logits 0, 3, 5, ... of the arms.
+
+    theta_A += eta (r_A - b)/pi_A, b the baseline of least variance (weights 1/pi) plus `shift`; the multiple of (1, ..., 1) that the shortest
+    estimate takes away moves no policy."""
+    rewards = instance.rewards[0]
+    eta, pulls = float(instance.settings["eta"]), int(instance.settings["pulls"])
+    logits = np.repeat(np.array([[0.0], [3.0], [5.0]]), count, axis=1)
+    everyone = np.arange(count)
+    for _ in range(pulls):
+        weights = np.exp(logits - logits.max(axis=0))
+        mass = weights.sum(axis=0)
+        mark = rng.random(count) * mass
+        arm = (mark >= weights[0]).astype(int) + (mark >= weights[0] + weights[1])
+        rare = np.exp(logits.min(axis=0) - logits)  # proportional to 1/pi, and never infinite
+        baseline = (rewards @ rare) / rare.sum(axis=0) + shift
+        logits[arm, everyone] += eta * (rewards[arm] - baseline) * mass / weights[arm, everyone]
+    return logits[0] > np.logaddexp(logits[1], logits[2])
+
+
+def _difference(instance: Instance, rng: np.random.Generator, count: int, first: float, second: float) -> Array:
+    """(count, 1): success with the first shift less success with the second, on the same random numbers."""
+    seed = int(rng.integers(2**62))
+    one, other = (_best_arm_wins(instance, np.random.default_rng(seed), count, shift) for shift in (first, second))
+    return (one.astype(float) - other.astype(float))[:, None]
+
+
+def _shift(instance: Instance) -> float:
+    return float(instance.settings["distance"])
+
+
+def _above_below(instance: Instance, rng: np.random.Generator, count: int) -> Array:
+    return _difference(instance, rng, count, _shift(instance), -_shift(instance))
+
+
+def _least_above(instance: Instance, rng: np.random.Generator, count: int) -> Array:
+    return _difference(instance, rng, count, 0.0, _shift(instance))
+
+
+def _signs(instance: Instance) -> tuple[Any, Any]:
+    return -1.0, 1.0
+
+
+ABOVE_LESS_BELOW = Sampler(
+    "fate_above_less_below",
+    r"1\{\text{best arm wins}\mid b^*+\epsilon\}-1\{\ldots\mid b^*-\epsilon\}",
+    "success of natural steps with a baseline above the one of least variance, less success with one as far below",
+    _above_below,
+    _signs,
+)
+LEAST_LESS_ABOVE = Sampler(
+    "fate_least_less_above",
+    r"1\{\text{best arm wins}\mid b^*\}-1\{\ldots\mid b^*+\epsilon\}",
+    "success of natural steps with the baseline of least variance, less success with one above it",
+    _least_above,
+    _signs,
+)
