@@ -106,6 +106,7 @@ _MODULES = (
     "control",
     "exact",
     "multi_objective",
+    "online",
     "performative",
     "policies",
     "policy_gradient",

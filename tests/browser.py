@@ -67,19 +67,19 @@ class Browser:
             self._process.wait()
         os.close(self._read)
 
-    def open(self, path: pathlib.Path, width: int = 1200, height: int = 900, *, dark: bool = False, media: str = "") -> Page:
-        """The page at `path`, loaded."""
+    def open(self, page: pathlib.Path | str, width: int = 1200, height: int = 900, *, dark: bool = False, media: str = "") -> Page:
+        """The page in a file or at an address, loaded."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        page = Page(self, session)
+        opened = Page(self, session)
         for domain in ("Page", "Runtime", "Log", "Network"):
-            page.call(f"{domain}.enable")
-        page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+            opened.call(f"{domain}.enable")
+        opened.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        page.call("Emulation.setEmulatedMedia", media=media, features=[feature])
-        page.call("Page.navigate", url=path.resolve().as_uri())
-        self.until(lambda: any(event["method"] == "Page.loadEventFired" for event in page.events))
-        return page
+        opened.call("Emulation.setEmulatedMedia", media=media, features=[feature])
+        opened.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
+        self.until(lambda: any(event["method"] == "Page.loadEventFired" for event in opened.events))
+        return opened
 
     def call(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
         """The answer to one command; what happens meanwhile is kept in `events`."""

@@ -37,18 +37,42 @@ def _loaded_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.fixture(scope="module")
+def remarks() -> dict[str, list[str]]:
+    """What is wrong with the sources, by the name of the check: each of hundreds of files is parsed once for all of them."""
+    found: dict[str, list[str]] = {"climbing": [], "eager": [], "bare": [], "silent": []}
+    for path in SOURCES:
+        tree = ast.parse(path.read_text())
+        found["silent"] += [] if ast.get_docstring(tree) else [_relative(path)]
+        found["bare"] += _bare(path, tree)
+        for node in ast.walk(tree):
+            found["climbing"] += _climbing(path, node)
+            found["eager"] += _eager(path, node)
+    return found
+
+
 # Floors
 
 
-def test_no_file_imports_from_a_floor_above():
+def test_no_file_imports_from_a_floor_above(remarks):
     """Imports inside functions and under TYPE_CHECKING count as well."""
-    climbing = []
-    for path in SOURCES:
-        own = FLOORS.index(path.relative_to(ROOT).parts[0])
-        for node in ast.walk(ast.parse(path.read_text())):
-            above = {name.partition(".")[0] for name in _imported(node)} & {*FLOORS[own + 1 :], "tests"}
-            climbing += [f"{_relative(path)}:{node.lineno} imports {name}" for name in sorted(above)]
-    assert not climbing
+    assert not remarks["climbing"]
+
+
+def test_the_checks_of_the_sources_see_what_they_look_for():
+    path = ROOT / "mdps" / "example.py"
+    tree = ast.parse("import pgtheory.run\nfast = njit(['f8(f8)'])(slow)\ndef slow(x): return x\nfrom pgtheory import run\n")
+    assert [len(_climbing(path, node)) for node in tree.body] == [1, 0, 0, 1]
+    assert sum(len(_eager(path, node)) for node in ast.walk(tree)) == 1
+    assert _bare(path, tree) == ["mdps/example.py:3 slow"] and not ast.get_docstring(tree)
+
+
+def _climbing(path: pathlib.Path, node: ast.AST) -> list[str]:
+    if not isinstance(node, ast.Import | ast.ImportFrom):
+        return []
+    own = FLOORS.index(path.relative_to(ROOT).parts[0])
+    above = {name.partition(".")[0] for name in _imported(node)} & {*FLOORS[own + 1 :], "tests"}
+    return [f"{_relative(path)}:{node.lineno} imports {name}" for name in sorted(above)]
 
 
 def _imported(node: ast.AST) -> list[str]:
@@ -84,14 +108,15 @@ def test_help_loads_neither_numbers_nor_symbols():
     assert not loaded & (HEAVY | {"numba", "flint", "numpy"})
 
 
-def test_nothing_is_compiled_at_import():
+def test_nothing_is_compiled_at_import(remarks):
     """No `@njit` with an explicit signature, which would compile when the module is imported."""
-    eager = []
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in {"njit", "jit", "vectorize", "guvectorize"}:
-                eager += [f"{_relative(path)}:{node.lineno}" for argument in node.args if isinstance(argument, ast.Constant | ast.List)]
-    assert not eager
+    assert not remarks["eager"]
+
+
+def _eager(path: pathlib.Path, node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in {"njit", "jit", "vectorize", "guvectorize"}:
+        return [f"{_relative(path)}:{node.lineno}" for argument in node.args if isinstance(argument, ast.Constant | ast.List)]
+    return []
 
 
 # Names
@@ -117,12 +142,43 @@ def test_every_public_name_resolves(package):
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_submodule_never_hides_a_public_name(package):
     """Importing the submodule `run` sets `package.run`; whoever imports it first, the public name must still do its work."""
-    module = importlib.import_module(package)
     submodules = {path.stem for path in (ROOT / package).glob("*.py")} | {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
-    for name in sorted(set(module.__all__) & submodules):
-        here = f"import importlib; module = importlib.import_module({package!r}); value = module.{name}; print(callable(value))"
-        after = f"import importlib; importlib.import_module('{package}.{name}'); {here}"
-        assert _run(sys.executable, "-c", here).stdout == _run(sys.executable, "-c", after).stdout, f"{package}.{name}: the order of imports matters"
+    names = sorted(set(importlib.import_module(package).__all__) & submodules)
+    done = _run(sys.executable, "-c", IN_BOTH_ORDERS, package, *names)
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert set(found) == set(names)
+    for name, orders in found.items():
+        first, second = orders.split()
+        assert first == second and first in ("True", "False"), f"{package}.{name}: the order of imports matters"
+
+
+IN_BOTH_ORDERS = """
+import importlib, os, sys
+package, *names = sys.argv[1:]
+if package != "mdps":
+    import numba, scipy.linalg, sympy  # what the modules load takes seconds; each order has a process of its own, forked off here
+module = importlib.import_module(package)
+
+def asked(name, submodule_first):
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        try:
+            if submodule_first:
+                importlib.import_module(f"{package}.{name}")
+            said = str(callable(getattr(module, name)))
+        except BaseException as error:
+            said = type(error).__name__
+        os.write(writer, said.encode())
+        os._exit(0)
+    os.close(writer)
+    os.wait()
+    return os.read(reader, 100).decode()
+
+for name in names:
+    print(name, asked(name, False), asked(name, True))
+"""
+"""Whether each public name that is a submodule too can be called: asked for at once, and after its submodule was imported."""
 
 
 def _public_functions(tree: ast.Module):
@@ -146,26 +202,29 @@ COMPILED = {"kernel", "fast_kernel", "inlined", "lean", "numeric", "njit", "jit"
 """Compiled code is untyped by nature: its types are those of the call."""
 
 
-def test_public_functions_are_annotated():
+def test_public_functions_are_annotated(remarks):
+    assert not remarks["bare"]
+
+
+def _bare(path: pathlib.Path, tree: ast.Module) -> list[str]:
+    if any(part.startswith("_") and part != "__init__.py" for part in path.relative_to(ROOT).parts):
+        return []
     bare = []
-    for path in SOURCES:
-        if any(part.startswith("_") and part != "__init__.py" for part in path.relative_to(ROOT).parts):
+    for node, skip in _public_functions(tree):
+        if _decorators(node) & COMPILED:
             continue
-        for node, skip in _public_functions(ast.parse(path.read_text())):
-            if _decorators(node) & COMPILED:
-                continue
-            named = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs][skip:]
-            arguments = [*named, *filter(None, (node.args.vararg, node.args.kwarg))]
-            if any(a.annotation is None for a in arguments) or (node.returns is None and node.name != "__init__"):
-                bare.append(f"{_relative(path)}:{node.lineno} {node.name}")
-    assert not bare
+        named = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs][skip:]
+        arguments = [*named, *filter(None, (node.args.vararg, node.args.kwarg))]
+        if any(a.annotation is None for a in arguments) or (node.returns is None and node.name != "__init__"):
+            bare.append(f"{_relative(path)}:{node.lineno} {node.name}")
+    return bare
 
 
 # Files
 
 
-def test_every_module_states_its_theory():
-    assert not [_relative(path) for path in SOURCES if not ast.get_docstring(ast.parse(path.read_text()))]
+def test_every_module_states_its_theory(remarks):
+    assert not remarks["silent"]
 
 
 def test_nothing_is_left_unfinished():
@@ -178,7 +237,7 @@ def test_nothing_is_left_unfinished():
 
 def test_markers_in_use_are_declared():
     declared = {line.partition(":")[0] for line in PROJECT["tool"]["pytest"]["ini_options"]["markers"]}
-    assert declared == {"catalogue", "slow", "exact", "statistical", "peer"}
+    assert declared == {"browser", "catalogue", "slow", "exact", "statistical", "peer"}
 
 
 def test_the_lock_file_fixes_every_dependency():

@@ -222,5 +222,7 @@ def _loaded(path: str) -> Array:
         raise ModelError(f"features is {path!r}; it is 'one-hot', an array, or the name of an .npy file")
     try:
         return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ModelError(f"features {path}: {error.strerror or error}") from error
+    except ValueError as error:
         raise ModelError(f"features {path}: {error}") from error

@@ -204,7 +204,7 @@ def off_policy_descent(
         here = OffPolicyGradient(problem, K, Behaviour(K if follow else first, exploration))
         table, _ = here.learned_critic(samples, seed, first=t * samples)
         found = here.residual_of(table)
-        errors.append(float(np.linalg.norm(found - here.residual) / max(np.linalg.norm(here.residual), 1e-300)))
+        errors.append(float(np.linalg.norm(found - here.residual)) / max(float(np.linalg.norm(here.residual)), 1e-300))
         x = here.states(samples, seed, first=t * samples)
         K = K - step_size * 2 * (found if natural else found @ (x.T @ x) / samples)
         gains.append(K)

@@ -31,6 +31,7 @@ from mdps.model import MDP
 from mdps.rational import rational
 from pgtheory.exact.evaluation import check_policy
 from pgtheory.exact.linear import kind, model_like, same_kind
+from pgtheory.horizon_gradient import stage_gradient
 from pgtheory.sampling.paths import all_paths
 from pgtheory.sampling.simulator import _count, simulate
 
@@ -111,6 +112,10 @@ class Estimator(abc.ABC):
         """(S, A): the exact mean, by listing all paths."""
         probabilities, gradients = self.law(mdp, policy)
         return np.asarray((probabilities[:, None, None] * gradients).sum(axis=0))
+
+    def bias(self, mdp: MDP, policy: Array) -> Array:
+        """(S, A): `expectation` less the gradient of J_H, exactly."""
+        return np.asarray(self.expectation(mdp, policy) - truncated_gradient(mdp, policy, self.horizon))
 
     def draw(self, mdp: MDP, policy: Array, chains: int, seed: int = 0, *, first: int = 0, threads: int = 1) -> Array:
         """(chains, S, A): one gradient a simulated chain, chains first .. of `seed`.  raises ModelError: a gradient that is not finite"""
@@ -317,6 +322,18 @@ def _differences(critic: Any, mdp: MDP, policy: Array, states: Array, actions: A
     paid, powers = discounted_rewards(mdp, policy, states, actions)
     (discount,) = same_kind([mdp.discount], kind(policy))
     return paid + powers * (discount * values[states[:, 1:]] - values[states[:, :-1]])
+
+
+def truncated_gradient(mdp: MDP, policy: Array, horizon: int) -> Array:
+    """(S, A): the gradient of J_H in logits, by recursion over the steps: sum_t gamma^t Pr(s_t = s) pi(a|s) A_t(s, a), nothing listed."""
+    policy, stages = check_policy(mdp, policy), _count("horizon", horizon, 1)
+    if not mdp.is_rectangular:
+        raise ModelError("the gradient in logits takes the same number of actions in every state; this model has states that differ")
+    choices, rewards, discount, start = model_like(mdp, kind(policy))
+    rows = choices.toarray() if hasattr(choices, "toarray") else choices
+    moves, paid = discount * rows.reshape(1, *policy.shape, mdp.num_states), rewards.reshape(1, *policy.shape)
+    policies, moves, paid = (np.repeat(x[:, None], stages, axis=1) for x in (policy[None], moves, paid))
+    return stage_gradient(policies, moves, paid, np.asarray(start)[None]).sum(axis=1)[0]
 
 
 def truncation_bound(mdp: MDP, policy: Array, horizon: int) -> float:

@@ -14,6 +14,7 @@ none.  Learning first and acting on the same batch would look ahead.  Konda and 
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import math
 from collections.abc import Callable
@@ -59,14 +60,17 @@ class _Learning(Direction):
         d = self.acted(mdp, policy, learned, paths)
         return LearnedMemory(logits, d, logits, d, step + 1, self.learnt(mdp, policy, learned, paths))
 
+    @abc.abstractmethod
     def unlearned(self, mdp: MDP, logits: Array) -> Array:
-        raise NotImplementedError
+        """What is known before the first batch."""
 
+    @abc.abstractmethod
     def acted(self, mdp: MDP, policy: Array, learned: Array, paths: Paths) -> Array:
-        raise NotImplementedError
+        """(S, A): the direction with what is known."""
 
+    @abc.abstractmethod
     def learnt(self, mdp: MDP, policy: Array, learned: Array, paths: Paths) -> Array:
-        raise NotImplementedError
+        """What is known after the batch."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +91,7 @@ class LearningCritic(_Learning):
         return np.zeros(mdp.num_states) + np.asarray(self.estimator.critic, dtype=np.float64)
 
     def acted(self, mdp: MDP, policy: Array, learned: Array, paths: Paths) -> Array:
+        assert isinstance(self.estimator, GAE)
         judged = dataclasses.replace(self.estimator, critic=learned)
         return np.asarray(judged.of_paths(mdp, policy, paths.states, paths.actions).mean(axis=0))
 

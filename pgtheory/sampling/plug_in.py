@@ -51,7 +51,7 @@ class PlugInRuns(SampledRuns):
     pathwise: Array = dataclasses.field(default_factory=lambda: np.zeros(0))
 
 
-def sampled_models(mdp: MDP, samples: Sequence[int] | int, seed: int = 0, *, run: int = 0) -> Array:
+def sampled_models(mdp: MDP, samples: Sequence[int] | Array | int, seed: int = 0, *, run: int = 0) -> Array:
     """(R, S, A, S): the frequencies after each of the increasing numbers of `samples` of every pair.
 
     raises   ModelError: no sample, numbers that do not increase, a seed that is no whole number"""

@@ -9,7 +9,8 @@ entries.  Step t of a run draws a batch under p = softmax(theta),
     theta += eta d,      d = sum of w (e_{s,a} - p(.|s) e_s) over the steps of all paths / batch,      w the whole return, or the rewards to go
 
 with the random numbers of the runs in Python: path k of run r is stream r 2^40 + k, walked by the same alias tables.  So run r is run r of
-`run_sampled(..., compiled=False)` (whose sums are added in another order: they agree to rounding), in whichever block of runs it is computed.
+`run_sampled(..., compiled=False)`, in whichever block of runs it is computed.  The two add in different orders and agree to rounding, except after
+a normalised step along a direction that is 0 but for rounding.
 
 Regret.  On a bandit (one state, discount 0, paths of one step) `regret` sums over the pulls so far the gap of the distribution that they came from.
 """

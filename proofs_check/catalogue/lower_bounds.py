@@ -124,6 +124,14 @@ LASTING = by_hand(
     settings={"samples": 3, "failure": "1/100"},
     extras={"fitted_kernel": [[["2/3", "1/3"]], [[0, 1]]]},
 )
+SHORT = by_hand(
+    "hardly any horizon, three samples",
+    transitions=[[["2/5", "3/5"]], [[0, 1]]],
+    rewards=[[1], [0]],
+    discount="1/20",
+    settings={"samples": 3, "failure": "99/100"},
+    extras={"fitted_kernel": [[[1, 0]], [[0, 1]]]},
+)
 TEN = by_hand(
     "a fair chance to go on, ten samples",
     transitions=[[["1/2", "1/2"]], [[0, 1]]],
@@ -163,7 +171,7 @@ plug_in = Claim(
             because="a reward fitted as going on for ever meets the same error in every step",
         ),
     ],
-    instances=(LAMP, FADING, MYOPIC, LASTING, TEN),
+    instances=(LAMP, FADING, MYOPIC, LASTING, SHORT, TEN),
     departs="By samples: n of each row, every outcome, two states; up to three samples for two actions, twenty for one; by the "
     "span of V*, in place of one 1/(1-gamma), the bound is smaller",
 )

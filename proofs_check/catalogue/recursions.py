@@ -32,6 +32,7 @@ def _two_arms(name, other, error=("0", "0"), refresh="1/2", policy=("1/2", "1/2"
 SURE_BEFORE = _two_arms("a policy that was sure before", (1, 0))
 LEANT_BEFORE = _two_arms("a policy that leant to the better arm", ("22/25", "3/25"))
 UNMOVED = _two_arms("no step, nothing new", ("1/2", "1/2"), error=(1, -1), refresh="1/100")
+PAID_TENFOLD = _two_arms("rewards of 10", ("22/25", "3/25"), rewards=(10, -10))
 TURNED = by_hand(
     "two states, two steps, a policy turned around",
     transitions=[[["4/5", "1/5"], ["1/10", "9/10"]], [["1/2", "1/2"], ["3/10", "7/10"]]],
@@ -76,7 +77,7 @@ momentum = Claim(
             because="at a constant reward the scores differ by no more than this, but the weights differ from 1 as well",
         ),
     ],
-    instances=(SURE_BEFORE, LEANT_BEFORE, UNMOVED, TURNED),
+    instances=(SURE_BEFORE, LEANT_BEFORE, UNMOVED, TURNED, PAID_TENFOLD),
     departs="Paths of one or two steps; the bound on the difference by the policies' own distance derived here, with no assumption on the weights",
 )
 
@@ -148,24 +149,34 @@ AHEAD = ALONE.replace(
         "next_values": Extra((5,), low=Rational(1, 20), high=1, meaning="values of the next states"),
     }
 )
-BOTH = AHEAD.replace(extras=dict(AHEAD.extras) | {"other_values": Extra((5,), low=Rational(1, 20), high=1, meaning="other values of the next states")})
+BOTH = AHEAD.replace(
+    extras=dict(AHEAD.extras) | {"other_values": Extra((5,), low=Rational(1, 20), high=1, meaning="other values of the next states")}
+)
 LARGEST = (1 + q.value_ratio**2) ** 2 / (4 * q.value_ratio * (1 - q.value_ratio**2))
 JOINT = (1 + q.joint_value_ratio**2) ** 2 / (4 * q.joint_value_ratio * (1 - q.joint_value_ratio**2))
 NOT_ALL_ALIKE, NOT_BOTH_ALIKE = (q.value_ratio, 1), (q.joint_value_ratio, 1)
 EIGHTH = alone(
     "one large value in eight",
-    {"next_law": ["1/8", "7/8", 0, 0, 0], "next_values": [1, "1/10", "1/10", "1/10", "1/10"], "other_values": ["49/50", "3/25", "3/25", "3/25", "3/25"]},
+    {
+        "next_law": ["1/8", "7/8", 0, 0, 0],
+        "next_values": [1, "1/10", "1/10", "1/10", "1/10"],
+        "other_values": ["49/50", "3/25", "3/25", "3/25", "3/25"],
+    },
 )
 ATTAINED = alone(
     "one third of the values, in the worst share",
-    {"next_law": ["7/10", "3/10", 0, 0, 0], "next_values": [1, "1/3", "1/3", "1/3", "1/3"], "other_values": [1, "1/3", "1/3", "1/3", "1/3"]},
+    {"next_law": ["7/10", "3/10", 0, 0, 0], "next_values": [1, "1/3", "1/3", "1/3", "1/3"], "other_values": ["99/100", *["103/300"] * 4]},
+)
+BARELY = alone(
+    "values 1 and 2/5, nearly all of them large",
+    {"next_law": ["377/400", "23/400", 0, 0, 0], "next_values": [1, *["2/5"] * 4], "other_values": ["9999/10000", *["4001/10000"] * 4]},
 )
 LEVEL = alone("all values alike", {"next_law": ["1/5"] * 5, "next_values": [1] * 5, "other_values": ["1/2"] * 5})
 
 deviation = Claim(
     id="value-deviation-contraction",
     title="Next states weighed by their values: the backup's Lipschitz constant in closed form, and from which ratio of values on it is 1",
-    source=Source("jiang2023offline", where="value deviation; its condition gamma < rho/2 as recalled; the constant derived here", version="ECAI 2023"),
+    source=Source("jiang2023offline", where="value deviation, gamma < rho/2 as recalled; the constant derived here", version="ECAI 2023"),
     domain=AHEAD,
     forms=[
         Form("slope", q.backup_slope <= LARGEST, where=(NOT_ALL_ALIKE,)),
@@ -177,7 +188,7 @@ deviation = Claim(
             domain=BOTH,
             where=((1, q.joint_value_ratio * (q.joint_value_ratio + 2)),),
         ),
-        Form("the printed condition is enough", q.value_ratio * q.backup_slope <= 2),
+        Form("a discount below the ratio is enough", q.value_ratio * q.backup_slope <= 1),
     ],
     negative_controls=[
         Control(
@@ -199,6 +210,6 @@ deviation = Claim(
             because="values 1 and 1/3, the first in seven of ten: 25/24",
         ),
     ],
-    instances=(EIGHTH, ATTAINED, LEVEL),
-    departs="The printed condition gamma < rho/2 is sufficient; with the exact constant gamma < 1/L(rho) is, and every gamma < 1 where rho >= sqrt 2 - 1",
+    instances=(EIGHTH, ATTAINED, BARELY, LEVEL),
+    departs="The printed condition gamma < rho/2 is enough; so are gamma < rho, gamma < 1/L(rho), and every gamma < 1 where rho >= sqrt 2 - 1",
 )

@@ -195,7 +195,7 @@ fates = SampledClaim(
     kind="lower",
 )
 
-TWO_STAGES = {"failure": "1/600", "episodes": 600}
+TWO_STAGES = {"failure": "1/450", "episodes": 450}
 DEPTH = log((2**q.S - 2) * q.A * q.episodes / q.failure)
 
 optimistic = SampledClaim(
@@ -203,7 +203,7 @@ optimistic = SampledClaim(
     title="Optimistic value iteration: its mean regret over two stages grows like sqrt(K log K)",
     source=Source("azar2017minimax", where="the argument of Section 5 with 1-norm bonuses; in expectation, derived here", version="ICML 2017"),
     instances=(
-        At(transitions=((("1", "0"), ("1/20", "19/20")), (("0", "1"), ("0", "1"))), rewards=(("3/10", "0"), ("1", "1")), settings=TWO_STAGES),
+        At(transitions=((("1", "0"), ("1/20", "19/20")), (("0", "1"), ("0", "1"))), rewards=(("1/10", "0"), ("1", "1")), settings=TWO_STAGES),
     ),
     forms=[
         SampledForm(

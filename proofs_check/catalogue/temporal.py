@@ -1,4 +1,4 @@
-"""Temporal differences: expected and sampled updates, several agents, and Q-learning beside its noise.  Derivation: docs/theory/temporal_differences.md"""
+"""Temporal differences: expected and sampled, by several agents; Q-learning beside its noise.  Derivation: docs/theory/temporal_differences.md"""
 
 from sympy import Max, Rational, exp
 
@@ -52,14 +52,15 @@ mean_path = Claim(
     source=Source(
         "bhandari2018finite", where="Theorem 1, as recalled; longer steps and constants that are attained derived here", version="arXiv:1806.02450"
     ),
-    domain=TWO,
+    domain=ONE,
     settings=EXPECTED,
     where=SPREAD,
     forms=[
         Form("average", GAIN * T * q.td_average_square <= q.first_error),
         Form("squared errors", GAIN * T * q.td_mean_value_square <= q.first_error),
+        Form("squared errors, two features", GAIN * T * q.td_mean_value_square <= q.first_error, domain=TWO, instances=(FAINT,)),
         Form("last", q.td_last_square <= (1 - GAIN * q.feature_spread) ** T * q.first_error),
-        Form("one feature", q.td_last_square <= (1 - GAIN * q.feature_spread) ** T * q.first_error, domain=ONE),
+        Form("last, two features", q.td_last_square <= (1 - GAIN * q.feature_spread) ** T * q.first_error, domain=TWO, instances=(FAINT,)),
         Form("never farther", q.td_last_square <= q.first_error, settings={**EXPECTED, q.stride: Between(Rational(1, 100), 2 / (1 + q.gamma))}),
         Form("average, printed", q.td_average_square <= 4 * F * q.first_error / (T * NEAR**2), settings=PRINTED),
         Form("last, printed", q.td_last_square <= exp(-q.feature_spread * NEAR**2 * T / (4 * F)) * q.first_error, settings=PRINTED),
@@ -68,7 +69,6 @@ mean_path = Claim(
         Control(
             "steps that overshoot twice",
             q.td_last_square <= q.first_error,
-            domain=ONE,
             settings={**EXPECTED, q.stride: Rational(21, 10) / NEAR},
             instances=(LOOP_LONG,),
             because="one state with a self-loop: the error is multiplied by -1.1 in every step",
@@ -76,7 +76,6 @@ mean_path = Claim(
         Control(
             "steps as long as one state allows",
             q.td_last_square <= q.first_error,
-            domain=ONE,
             settings={**EXPECTED, q.stride: Between(1, 2 / NEAR)},
             instances=(SWAP,),
             because="where values change their sign from state to state the update is 1 + gamma times the error, not 1 - gamma times",
@@ -165,12 +164,12 @@ sampled = Claim(
     source=Source(
         "bhandari2018finite", where="Theorem 2(b) and (c), as recalled; any step below 1/F and its floor derived here", version="arXiv:1806.02450"
     ),
-    domain=TWO,
+    domain=ONE,
     settings=SAMPLED,
     where=SPREAD,
     forms=[
         Form("any step below 1/F", q.td_mean_square <= (1 - SHRINK) ** T * q.first_error + (1 - (1 - SHRINK) ** T) * FLOOR),
-        Form("one feature", q.td_mean_square <= (1 - SHRINK) ** T * q.first_error + (1 - (1 - SHRINK) ** T) * FLOOR, domain=ONE),
+        Form("two features", q.td_mean_square <= (1 - SHRINK) ** T * q.first_error + (1 - (1 - SHRINK) ** T) * FLOOR, domain=TWO),
         Form("constant step, printed", q.td_short_mean_square <= exp(-SHORT_SHRINK * T) * q.first_error + SHORT_FLOOR, settings=SHORT),
         Form("fading steps, printed", q.td_fading_mean_square <= FADED / (LATE + T), settings=FADING),
     ],
@@ -184,19 +183,17 @@ sampled = Claim(
         Control(
             "the floor without the horizon",
             q.td_mean_square <= (1 - SHRINK) ** T * q.first_error + x * q.split * q.td_noise / ((q.split - x) * F),
-            domain=ONE,
             because="each step forgets only a share alpha (1-gamma) omega of the noise of those before",
         ),
         Control(
             "no floor",
             q.td_mean_square <= (1 - SHRINK) ** T * q.first_error,
-            domain=ONE,
             because="steps of one length never stop to follow the last sample",
         ),
     ],
     instances=(PAIRED, LOUD, QUIET, COINS, COINS_SMALL, FAR, FAINT_SHORT, LEANING),
-    departs="Features of any size (F = 1 is printed); independent samples of the stationary law; the printed step is at most omega (1-gamma)/(8 F^2), "
-    "here any step below 1/F",
+    departs="Features of any size (F = 1 is printed); independent samples of the stationary law; the printed step "
+    "is at most omega (1-gamma)/(8 F^2), here any step below 1/F",
 )
 
 MANY = {**SAMPLED, q.learners: (1, 2, 5, 50)}
@@ -206,17 +203,15 @@ LONG_MANY = {q.rounds: (0, 1, 2, 10, 100), q.stride: Between(Rational(1, 100), 1
 speedup = Claim(
     id="federated-td-speedup",
     title="Agents that average after every step divide the noise by their number, and the variance at least by it",
-    source=Source("zhang2024finite", where="the linear speed-up of FedSARSA, as recalled; exact forms for evaluation derived here", version="ICLR 2024"),
-    domain=TWO,
+    source=Source("zhang2024finite", where="the linear speed-up, as recalled; exact forms for evaluation derived here", version="ICLR 2024"),
+    domain=ONE,
     settings=MANY,
     where=SPREAD,
     forms=[
         Form("any step below 1/F", q.td_mean_square <= (1 - SHRINK) ** T * q.first_error + (1 - (1 - SHRINK) ** T) * FLOOR / q.learners),
-        Form(
-            "one feature", q.td_mean_square <= (1 - SHRINK) ** T * q.first_error + (1 - (1 - SHRINK) ** T) * FLOOR / q.learners, domain=ONE
-        ),
+        Form("two features", q.td_mean_square <= (1 - SHRINK) ** T * q.first_error + (1 - (1 - SHRINK) ** T) * FLOOR / q.learners, domain=TWO),
         Form("variance", q.learners * q.weight_variance <= q.weight_variance_of_one, settings=LONG_MANY),
-        Form("variance, one feature", q.learners * q.weight_variance <= q.weight_variance_of_one, domain=ONE, settings=LONG_MANY),
+        Form("variance, two features", q.learners * q.weight_variance <= q.weight_variance_of_one, domain=TWO, settings=LONG_MANY),
         Form(
             "fading steps",
             q.td_fading_mean_square <= Max(8 * q.td_noise / (q.learners * NEAR**2 * q.feature_spread**2), LATE * q.first_error) / (LATE + T),
@@ -227,7 +222,6 @@ speedup = Claim(
         Control(
             "the same sample for all",
             q.td_shared_mean_square <= exp(-SHORT_SHRINK * T) * q.first_error + SHORT_FLOOR / q.learners,
-            domain=ONE,
             settings=SHORT_MANY,
             instances=(TEAM_SHORT,),
             because="the mean of one sample with itself is as noisy as the sample",
@@ -273,6 +267,19 @@ STAYING, SWAPPING = [[1, 0], [0, 1]], [[0, 1], [1, 0]]
 PAID_APART = _agents("paid for different states", STAYING, STAYING, [1, 0], [0, 1], [[1], ["1/2"]])
 ALIKE = _agents("paid differently in one state", [[1]], [[1]], [1], [0], [[1]])
 MOVED_APART = _agents("staying and swapping", STAYING, SWAPPING, [1, 0], [1, 0], [[1, 0], [0, 1]])
+LAWS = by_hand(
+    "the same rewards in all, states seen in other shares",
+    transitions=[[["1/2", "1/2"]]] * 2,
+    rewards=[[1], [0]],
+    discount=0,
+    extras={
+        "features": [[1, 0], [0, 1]],
+        "first_weights": [0, 0],
+        "restart": "1/5",
+        "second_kernel": [[["3/16", "13/16"]]] * 2,
+        "second_rewards": [[2], [0]],
+    },
+)
 MET = ((Rational(1, 1000), q.least_coercivity),)
 
 heterogeneity = Claim(
@@ -308,7 +315,7 @@ heterogeneity = Claim(
             because="where transitions and features agree and there is one of them, the distance is that of the rewards over the slope",
         ),
     ],
-    instances=(PAID_APART, ALIKE, MOVED_APART),
+    instances=(PAID_APART, ALIKE, MOVED_APART, LAWS),
     departs="Two agents, expected updates; the floor of the averages, not their path",
 )
 
@@ -358,7 +365,11 @@ ONCE = by_hand(
 sandwich = Claim(
     id="q-learning-sandwich",
     title="Q-learning beside the running mean of its noise: on every path the two stay within a radius that shrinks and is fed by the noise",
-    source=Source("wainwright2019stochastic", where="the noise process and the cone-contractive recursion, as recalled; derived here", version="arXiv:1905.06265"),
+    source=Source(
+        "wainwright2019stochastic",
+        where="the noise process and its recursion, as recalled; derived here",
+        version="arXiv:1905.06265",
+    ),
     domain=WALKS,
     settings=MIXED,
     forms=[

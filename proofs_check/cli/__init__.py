@@ -341,8 +341,8 @@ def run(
     from proofs_check.cli.online import is_online, run_episodes
 
     if episodes is not None or rewards is not None or any(is_online(part) for part in method.split(",")):
-        others = {"--robust": robust, "--risk": risk, "--utility": utility, "--costs": costs, "--samples": samples, "--discount": discount}
-        others |= {"--constraint": constraint or None, "--start": None if start == "uniform" else start}
+        others: dict[str, Any] = {"--robust": robust, "--risk": risk, "--utility": utility, "--costs": costs, "--samples": samples}
+        others |= {"--discount": discount, "--constraint": constraint or None, "--start": None if start == "uniform" else start}
         settings = {"step_size": step_size, "temperature": temperature, "geometry": geometry}
         asked = {"episodes": episodes, "runs": runs, "horizon": horizon, "seed": seed, "rewards": rewards}
         raise typer.Exit(run_episodes(model, method, settings, asked, others, plot=plot, as_json=as_json, out=out, trail=csv))

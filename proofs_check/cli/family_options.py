@@ -1,4 +1,4 @@
-"""Options of `pgtheory run` and `pgtheory solve` that belong to one family of problems or methods; the help shows each family in a section of its own.
+"""Options of `pgtheory run` and `pgtheory solve` that belong to one family of methods or problems; the help has a section for each.
 
 Loaded with every command, so it loads nothing but typer.
 """

@@ -155,7 +155,8 @@ def run_episodes(
         if value is not None:
             raise ModelError(f"{flag} plays no part in episodes: learners take --episodes, --horizon, --runs, --seed and --rewards")
     if given["episodes"] is None:
-        raise ModelError(f"{names}: a learner needs --episodes K, and --horizon STEPS where the model has none")
+        what = names if any(is_online(part) for part in names.split(",")) else "--rewards is for learners that explore, and a learner"
+        raise ModelError(f"{what} needs --episodes K, and --horizon STEPS where the model has none")
     asked = Asked(given["episodes"], given["runs"] or 20, given["horizon"], given["seed"] or 0, given["rewards"] or "sure")
     learners = learners_in(names, options)
     if asked.episodes < 1:
@@ -193,7 +194,8 @@ def _print(spec: str, task: Any, asked: Asked, seen: list[Seen]) -> None:
     each = f"{plural(asked.runs, 'run')} of {plural(asked.episodes, 'episode')} each, seed {asked.seed}"
     line(f" {each}; regret is computed from the model, not estimated")
     line()
-    rows, trivial = [], asked.episodes * H * task.scale
+    rows: list[tuple[str, ...]] = []
+    trivial = asked.episodes * H * task.scale
     for one in seen:
         low, high = one.band
         wide = "" if one.half_width is None else f" ± {one.half_width:.2g}"

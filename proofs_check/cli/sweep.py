@@ -78,9 +78,9 @@ def sweep_and_print(plan: Any, request: Request) -> int:
             return INTERRUPTED
         finally:
             progress.stop()
-    for result in results:
-        if result.series.seeds < plan.seeds:
-            say(f"{result.series.instance}, {result.label}: takes exact gradients, so every seed is the same run; --start random tells them apart")
+    sure = list(dict.fromkeys(result.series.method for result in results if result.series.seeds < plan.seeds))
+    if sure:
+        say(f"{', '.join(sure)}: exact gradients, so every seed would be the same run, and one is done; --start random tells seeds apart")
     write_files(plan, results, request)
     if request.as_json:
         from proofs_check.sweep.figures import as_data

@@ -173,7 +173,8 @@ def _itself(case: Case) -> Iterator[str]:
     factor = sympy.cancel(right / left)
     if factor.is_number:
         times = "" if factor == 1 else f", times {factor}"
-        yield f"the bound is the measured quantity itself{times}: {case.statement.text()} says nothing about a method. A bound speaks of what is known before the run"
+        said = f"{case.statement.text()} says nothing about a method. A bound speaks of what is known before the run"
+        yield f"the bound is the measured quantity itself{times}: {said}"
 
 
 def place(path: pathlib.Path, claim: Any, fault: Fault | None = None) -> str:

@@ -1,7 +1,7 @@
 """Two agents with models of their own that share weights: where each would end, and where their mean ends.
 
-The second model has the transitions `second_kernel` (S, A, S') and the rewards `second_rewards` (S, A); policy, features, discount and restarts are the
-same, samples as in `temporal_differences`.  A_i theta_i = b_i, and A theta = b for the means A = (A_1 + A_2)/2, b = (b_1 + b_2)/2.
+The second model has the transitions `second_kernel` (S, A, S') and the rewards `second_rewards` (S, A); policy, features, discount and
+restarts are the same, samples as in `temporal_differences`.  A_i theta_i = b_i, and A theta = b for the means A = (A_1 + A_2)/2, b = (b_1 + b_2)/2.
 """
 
 from __future__ import annotations

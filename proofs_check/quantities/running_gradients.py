@@ -1,7 +1,8 @@
 """A gradient estimate that remembers the last one, corrected by importance weights, from paths of a decision process; every path listed.
 
-Paths are drawn with the policy pi of now; the other policy pi' is the one before, w = prod_t pi'(a_t|s_t)/pi(a_t|s_t), g and g' the sums of score times
-return from the step on under the two policies, along the same path.  With b the setting `refresh` and d' = grad J(pi') + e', e' the extra `last_error`:
+Paths are drawn with the policy pi of now; the other policy pi' is the one before, w = prod_t pi'(a_t|s_t)/pi(a_t|s_t), g and g' the sums of
+score times return from the step on under the two policies, along the same path.  With b the setting `refresh` and d' = grad J(pi') + e', e' the
+extra `last_error`:
 
     d = b g + (1 - b)(d' + g - w g'),        e = d - grad J(pi)
 

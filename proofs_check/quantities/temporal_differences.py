@@ -258,7 +258,7 @@ def _after(c: Context, step: Array) -> Array:
 
 def _mean_square(state: Array) -> Array:
     size = {3: 1, 7: 2}[state.shape[-1]]
-    return sum(state[:, 1 + size + k * (size + 1)] for k in range(size))
+    return state[:, [1 + size + k * (size + 1) for k in range(size)]].sum(axis=-1)
 
 
 def _variance(state: Array) -> Array:
@@ -292,7 +292,7 @@ def _td_shared_mean_square(c: Context) -> Array:
 
 @define("td_fading_mean_square", r"\mathbb{E}\lVert\theta_T-\theta^*\rVert^2", "instance")
 def _td_fading_mean_square(c: Context) -> Array:
-    """Mean squared error of the weights after T sampled steps 2/((1 - gamma) omega (l + t)), l = 16 F/((1 - gamma)^2 omega), each of N agents' mean."""
+    """Mean squared error of the weights after T sampled steps 2/((1 - gamma) omega (l + t)), l = 16 F/((1 - gamma)^2 omega), of N agents each."""
     omega, near = positive(smallest_eigenvalue(system(c).correlation)), 1 - c.discount
     late = 16 * largest_feature(c.extra("features")) / (near * near * omega)
     state, wanted = _start(c), to_float(given(c, "rounds")).astype(int)

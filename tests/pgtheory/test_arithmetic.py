@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+
 import numpy as np
 import pytest
 import sympy
@@ -196,7 +197,9 @@ def test_leading_dimensions_share_the_model():
         np.testing.assert_allclose(alone, values, rtol=0, atol=tolerances.linear_solve(3, 0.9, 1))
 
 
-@pytest.mark.parametrize(("states", "actions"), [*itertools.product([*range(1, 14), 29, 30, 31, 32, 33, 64, 101], [1, 2, 3, 4]), (kernels.LARGE + 39, 1)])
+@pytest.mark.parametrize(
+    ("states", "actions"), [*itertools.product([*range(1, 14), 29, 30, 31, 32, 33, 64, 101], [1, 2, 3, 4]), (kernels.LARGE + 39, 1)]
+)
 def test_the_factorisation_without_pivoting_solves_both_systems(states, actions):
     rng = np.random.default_rng(states)
     transitions, rewards = rng.dirichlet(np.full(states, 0.2), (states, actions)), rng.random((states, actions))

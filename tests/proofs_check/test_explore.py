@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import shutil
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
@@ -21,6 +17,7 @@ from pgtheory import NaturalPG
 from pgtheory.run import run
 from proofs_check import cli, explore
 from proofs_check.bounds import bounds_for_run
+from tests.browser import Browser
 
 
 def drawn(figure, name):
@@ -91,32 +88,41 @@ def test_the_page_follows_its_widgets():
 
 
 @pytest.mark.peer
+@pytest.mark.browser
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_is_served_and_a_browser_draws_it(tmp_path):
-    """In headless Chromium: the widgets' labels and the figure are in the document."""
+    """In headless Chromium: the widgets' labels and the figure are in the document, everything came from this machine, and a phone is wide enough."""
     panel = pytest.importorskip("panel")
-    browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = panel.serve(explore.page, port=port, address="127.0.0.1", show=False, threaded=True)
     try:
-        assert "<html" in _fetched(f"http://127.0.0.1:{port}/")
-        if browser is not None:
-            labels, images = asyncio.run(_seen_by(browser, f"http://127.0.0.1:{port}/", tmp_path))
+        _wait_for(f"http://127.0.0.1:{port}/")
+        with Browser(tmp_path) as browser:
+            page = browser.open(f"http://127.0.0.1:{port}/", width=390)
+            labels, images, end = [], [], time.monotonic() + 60
+            while not images and time.monotonic() < end:
+                time.sleep(0.5)
+                labels, images = page.evaluate(LOOK)
             assert {"method", "step size", "steps"} <= set(labels)
             assert len(images) == 1
+            assert [fault for fault in page.faults if "WebGL" not in fault] == []  # a machine without graphics says so
+            fetched = [address for address in page.asked if address.startswith("http")]
+            assert all(address.startswith(f"http://127.0.0.1:{port}/") for address in fetched)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
     finally:
         server.stop()
 
 
-def _fetched(address):
-    """The page, once the server is up."""
+def _wait_for(address):
+    """Until the server is up."""
     end = time.monotonic() + 60
     while True:
         try:
             with urllib.request.urlopen(address, timeout=60) as answer:
-                return answer.read().decode()
+                assert "<html" in answer.read().decode()
+                return
         except urllib.error.URLError:
             if time.monotonic() > end:
                 raise
@@ -126,32 +132,6 @@ def _fetched(address):
 LOOK = """(() => {
   const all = [], walk = root => { for (const e of root.querySelectorAll("*")) { all.push(e); if (e.shadowRoot) walk(e.shadowRoot); } };
   walk(document);
-  return JSON.stringify([all.filter(e => e.tagName == "LABEL").map(e => e.textContent.trim()),
-                         all.filter(e => e.tagName == "IMG" && e.naturalWidth > 0).map(e => e.naturalWidth)]);
+  return [all.filter(e => e.tagName == "LABEL").map(e => e.textContent.trim()),
+          all.filter(e => e.tagName == "IMG" && e.naturalWidth > 0).map(e => e.naturalWidth)];
 })()"""
-
-
-async def _seen_by(browser, address, folder):
-    """(labels, widths of the images) in the document that a headless Chromium shows, as soon as there is an image or after a minute."""
-    from tornado.websocket import websocket_connect
-
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={folder}"]
-    chrome = subprocess.Popen([browser, *options, address], stderr=subprocess.DEVNULL)
-    try:
-        told, end = folder / "DevToolsActivePort", time.monotonic() + 60
-        while not told.exists() or not told.read_text().strip():
-            assert time.monotonic() < end, "the browser does not come up"
-            await asyncio.sleep(0.1)
-        tabs = json.loads(_fetched(f"http://127.0.0.1:{told.read_text().split()[0]}/json"))
-        socket_of_page = await websocket_connect(next(tab for tab in tabs if tab["type"] == "page")["webSocketDebuggerUrl"])
-        seen = [], []
-        while not seen[1] and time.monotonic() < end:
-            await asyncio.sleep(0.5)
-            await socket_of_page.write_message(json.dumps({"id": 1, "method": "Runtime.evaluate", "params": {"expression": LOOK}}))
-            seen = json.loads(json.loads(await socket_of_page.read_message())["result"]["result"]["value"])
-        socket_of_page.close()
-        await socket_of_page.read_message()  # None: it is closed
-        return seen
-    finally:
-        chrome.terminate()
-        chrome.wait()

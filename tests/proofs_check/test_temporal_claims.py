@@ -101,9 +101,7 @@ def test_expected_steps():
 def test_the_exponent_needs_omega():
     """Two thousand steps from far away: 4753.8 against 4721.9 without omega, and 4754.5 with it."""
     instance = settled(temporal.LEANING, rounds=2000)
-    measured, first, noise, omega = (
-        floats(instance, name)[0] for name in ("td_short_mean_square", "first_error", "td_noise", "feature_spread")
-    )
+    measured, first, noise, omega = (floats(instance, name)[0] for name in ("td_short_mean_square", "first_error", "td_noise", "feature_spread"))
     shrink = omega * 0.01 * 2000 / 8
     assert measured == pytest.approx(4753.8, abs=0.05)
     assert math.exp(-shrink) * first + noise / 4 == pytest.approx(4721.9, abs=0.05)

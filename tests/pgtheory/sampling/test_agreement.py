@@ -21,22 +21,38 @@ import numpy as np
 import pytest
 
 from mdps.model import MDP
+from pgtheory.arithmetic import softmax
 from pgtheory.sampling import (
+    GAE,
     ActorCritic,
+    Anchored,
     BalancedBatch,
     ControlVariates,
+    FittedBaseline,
+    Fresh,
+    HessianAided,
     ImportanceWeighted,
     LearnedCritic,
+    LearningCritic,
+    Momentum,
+    Page,
     Reinforce,
     RewardToGo,
+    ScalarisedBatch,
     TDCritic,
+    Transported,
     all_paths,
     critics,
     simulate,
 )
 from pgtheory.sampling.baselines import solutions
+from pgtheory.sampling.directions import Direction, Memory
 from pgtheory.sampling.estimators import Estimator, state_function
+from pgtheory.sampling.learned_directions import LearnedMemory
+from pgtheory.sampling.stochastic import Draws
+from pgtheory.sampling.streams import uniforms
 from tests.pgtheory.sampling.test_estimators import BIASED, OTHER, UNBIASED, small
+from tests.pgtheory.sampling.test_stochastic import BEFORE, NOW, ONE_PATH, listed
 
 LEVEL = 1e-6
 CHAINS = 30_000
@@ -51,6 +67,7 @@ def half(policy: np.ndarray) -> np.ndarray:
 
 
 MDP_, POLICY = small()
+PAIR = np.array([[[1.0, 0.0], [0.0, 0.5]], [[0.0, 1.0], [1.0, 0.0]]])
 TABLE: dict[str, Estimator] = {
     **UNBIASED,
     **BIASED,
@@ -63,9 +80,23 @@ TABLE: dict[str, Estimator] = {
     "critic of one feature, two agents": LearnedCritic(SHORT, TDCritic(0.5, 1, agents=2, features=[[1.0], [0.5]], start=[2.0]), 0.5),
     "balanced actions": BalancedBatch(SHORT, 2),
     "softly balanced actions": BalancedBatch(SHORT, 2, 1.5, RewardToGo(SHORT, baseline=[0.7, -1.0])),
+    "scalarised, its own values": ScalarisedBatch(1, PAIR, lambda values: 1 / (values + 2), 2, independent=False),
+    "scalarised, values of others": ScalarisedBatch(1, PAIR, lambda values: 1 / (values + 2), 2),
     "independent actions": BalancedBatch(SHORT, 2, 0.0),
 }
-ENTRIES = sum(d + d * (d + 1) // 2 for d in [POLICY.size] * len(TABLE))
+RULES: dict[str, tuple[Direction, int]] = {
+    "fresh": (Fresh(ONE_PATH), 1),
+    "fresh, of another policy": (Fresh(ImportanceWeighted(SHORT, ONE_PATH, half)), 1),
+    "momentum": (Momentum(ONE_PATH, weight=0.3), 1),
+    "transported": (Transported(ONE_PATH, weight=0.25), 1),
+    "Hessian-aided": (HessianAided(ONE_PATH, weight=0.3), 2),
+    "page": (Page(ONE_PATH, large=3, probability=0.4), 1),
+    "anchored": (Anchored(ONE_PATH, large=3, epoch=10), 1),
+    "learning critic": (LearningCritic(GAE(SHORT, decay=0.5)), 1),
+    "fitted baseline": (FittedBaseline(ONE_PATH), 1),
+}
+"""Directions of the step after a fixed memory, and how many paths one draws."""
+ENTRIES = (len(TABLE) + len(RULES)) * (POLICY.size + POLICY.size * (POLICY.size + 1) // 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +160,37 @@ def test_sampled_moments_are_the_enumerated_ones(name):
     assert (2 * law.radius(law.values, CHAINS) <= RESOLUTION * deviations + 1e-9).all(), "the power is less than stated"
 
 
+def memory_of(rule: Direction) -> Memory:
+    old = ONE_PATH.expectation(MDP_, softmax(BEFORE))
+    learned = np.array([[1.0, 0.2, 0.3], [0.2, 0.5, -0.1]]) if isinstance(rule, FittedBaseline) else np.array([0.3, -0.4])
+    return LearnedMemory(BEFORE, old + 0.1, BEFORE, old, 1, learned)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RULES)
+def test_directions_have_the_law_of_their_listed_paths(name):
+    """The direction that follows a fixed memory, q = 1/2: over all paths of each draw, and as runs draw it."""
+    (rule, draws), chains = RULES[name], 8_000
+    memory, policies = memory_of(rule), []
+
+    def spy(policy, count):
+        policies.append(policy)
+        return next(listed(MDP_, policy))[1]
+
+    rule.next(MDP_, NOW, memory, spy, lambda: 0.5)
+    assert len(policies) == draws
+    chances, values = [], []
+    for choice in itertools.product(*(list(listed(MDP_, policy)) for policy in policies)):
+        left = iter(choice)
+        chances.append(np.prod([chance for chance, _ in choice]))
+        values.append(rule.next(MDP_, NOW, memory, lambda policy, count, left=left: next(left)[1], lambda: 0.5).direction.reshape(-1))
+    law = Law(np.array(chances), np.array(values))
+    draw = Draws(MDP_, SHORT, SEED, 0)
+    seen = np.array([rule.next(MDP_, NOW, memory, draw, lambda: 0.5).direction for _ in range(chains)])
+    assert draw.drawn == draws * chains
+    assert disagreements(law, *drawn(seen)) == ([], [])
+
+
 # What must be caught: the same procedure, with a sampler that is not the one that was enumerated
 
 
@@ -181,6 +243,20 @@ def test_a_wrong_mean_is_caught(name):
     honest, sampler = CONTROLS[name]
     first, _ = disagreements(Law.of(honest), *drawn(sampler(CHAINS)))
     assert first, f"{name} went unseen"
+
+
+def test_a_momentum_without_its_importance_weight_is_caught():
+    honest, sloppy = (Momentum(ONE_PATH, weight=0.3, weighted_paths=weighted) for weighted in (True, False))
+    memory, paths = memory_of(honest), list(listed(MDP_, softmax(NOW)))
+
+    def values(rule):
+        return np.array([rule.next(MDP_, NOW, memory, lambda policy, count, path=path: path, lambda: 0.5).direction.reshape(-1) for _, path in paths])
+
+    law = Law(np.array([chance for chance, _ in paths]), values(honest))
+    sums, u = law.probabilities.cumsum(), uniforms(np.uint64(SEED), 0, 0, CHAINS)
+    drawn_paths = np.minimum(np.searchsorted(sums, u, side="right"), len(paths) - 1)
+    assert disagreements(law, *drawn(values(honest)[drawn_paths])) == ([], [])
+    assert disagreements(law, *drawn(values(sloppy)[drawn_paths]))[0]
 
 
 def test_a_wrong_covariance_is_caught_though_the_mean_is_right():

@@ -10,7 +10,7 @@ from scipy import stats
 from mdps.errors import ModelError
 from mdps.model import MDP
 from pgtheory import action_values, state_values
-from pgtheory.sampling import GAE, ActorCritic, ImportanceWeighted, Reinforce, RewardToGo, reward_to_go_gradient, truncation_bound
+from pgtheory.sampling import GAE, ActorCritic, ImportanceWeighted, Reinforce, RewardToGo, reward_to_go_gradient, truncated_gradient, truncation_bound
 from tests.pgtheory.sampling.test_simulator import LEVEL, model_and_policy
 
 HORIZON = 4
@@ -58,6 +58,16 @@ BIASED = {
 def test_unbiased_estimators_have_the_gradient_as_their_mean(name):
     mdp, policy = small()
     np.testing.assert_allclose(UNBIASED[name].expectation(mdp, policy), finite_gradient(mdp, policy, HORIZON), atol=1e-12)
+
+
+def test_the_bias_is_the_mean_less_the_gradient_by_recursion():
+    mdp, policy = small()
+    np.testing.assert_allclose(truncated_gradient(mdp, policy, HORIZON), finite_gradient(mdp, policy, HORIZON), atol=1e-14)
+    for name, estimator in {**UNBIASED, **BIASED}.items():
+        assert (np.abs(estimator.bias(mdp, policy)).max() > 0.01) == (name in BIASED)
+    exact = MDP([[["1/2", "1/2"], ["1/4", "3/4"]], [["1", "0"], ["1/3", "2/3"]]], [["1", "0"], ["1/5", "3/5"]], "1/2")
+    rational = np.array([[fmpq(1, 3), fmpq(2, 3)], [fmpq(1, 2), fmpq(1, 2)]], dtype=object)
+    assert (RewardToGo(3).bias(exact, rational) == 0).all()
 
 
 @pytest.mark.parametrize("name", BIASED)

@@ -1,0 +1,215 @@
+"""The figures of the pages on exploration and concentration, through the claims' own quantities, with plain loops and scipy beside them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from mdps.rational import fraction
+from pgtheory import arithmetic
+from proofs_check.catalogue import concentration, exploration, get_claim, lower_bounds
+from proofs_check.engine.certify import exact_contexts
+from proofs_check.instance import Batch, float_context
+from proofs_check.quantities import quantity
+from proofs_check.quantities.information import determinant
+from proofs_check.quantities.visit_counts import _most
+from proofs_check.statistics.learners import ABOVE_LESS_BELOW, OPTIMISTIC_REGRET
+
+F = Fraction
+ANY = get_claim("hedge-regret").cases()[0]
+
+
+def exact(instance, name):
+    """The entries of a quantity on an exact instance, as fractions."""
+    values = quantity(name).code(exact_contexts(ANY, instance, [0], "rational"))
+    return [F(fraction(x)) for x in values.reshape(-1)]
+
+
+def floats(instance, name):
+    batch = Batch.of([instance.as_float()])
+    context = float_context(batch, np.zeros(1, dtype=np.int64), batch.policy[:, None], pairs=False)
+    return np.asarray(quantity(name).code(context), dtype=float).reshape(-1)
+
+
+# Counts and vectors
+
+
+def test_the_largest_number_of_episodes_is_found_among_all_sequences():
+    """Every sequence of seven visits to three counters, one by one."""
+
+    def episodes(sequence):
+        total, inside, ended = [0] * 3, [0] * 3, 0
+        for i in sequence:
+            inside[i] += 1
+            if inside[i] >= max(1, total[i]):
+                total, inside, ended = [a + b for a, b in zip(total, inside, strict=True)], [0] * 3, ended + 1
+        return ended, ended + any(inside)
+
+    for rounds in (1, 3, 7):
+        seen = [episodes(s) for s in itertools.product(range(3), repeat=rounds)]
+        assert _most(3, rounds) == (max(a for a, _ in seen), max(b for _, b in seen))
+
+
+def test_episodes_by_hand():
+    assert exact(exploration.EIGHT, "finished_episodes") == [4] and exact(exploration.THREE, "begun_episodes") == [3]
+    assert exact(exploration.IN_TURN, "finished_episodes") == [9]  # three counters, each 4 = 2^2: 3 (1 + 2), all of the bound
+    assert exact(exploration.ALWAYS, "eager_episodes") == [24]
+
+
+def test_determinants_and_potentials_agree_with_numpy():
+    rng = np.random.default_rng(3)
+    matrices = rng.standard_normal((5, 3, 3))
+    assert determinant(matrices) == pytest.approx(np.linalg.det(matrices))
+    assert exact(exploration.ONE_STEP, "elliptical_potential") == [1] and exact(exploration.ONE_STEP, "gram_growth") == [2]
+    vectors, gram, total = [[1, 0, 0], [0, 1, 0], [0, 0, 1]] * 2, np.eye(3) / 10, 0.0
+    for x in np.array(vectors, dtype=float):
+        total += min(1.0, x @ np.linalg.inv(gram) @ x)
+        gram += np.outer(x, x)
+    assert floats(exploration.CROSS, "elliptical_potential")[0] == pytest.approx(total)
+    assert floats(exploration.CROSS, "gram_growth")[0] == pytest.approx(np.linalg.det(gram) * 1000)
+
+
+def test_restarts_forget():
+    """A switch after the first of two rounds: uniform weights twice, three of four experts lose 1."""
+    assert exact(exploration.JUST_OVER, "rare_switches") == [1]
+    assert floats(exploration.JUST_OVER, "restarted_regret")[0] == pytest.approx(1.5)
+    assert exact(exploration.AGAIN, "rare_switches") == [3]  # past 1/2 at 5/4, past 5/2 at 13/4, past 13/2 at 29/4
+
+
+# Concentration
+
+
+def test_tails_are_binomial_tails():
+    assert exact(concentration.FAIR, "lattice_tail") == [F(1, 2)] and exact(concentration.FAIR, "lattice_excess") == [F(1, 2)]
+    assert floats(concentration.MANY_FAIR, "lattice_tail")[0] == pytest.approx(binom.sf(119, 200, 0.5), rel=1e-10)
+    assert floats(concentration.MANY_RARE, "lattice_tail")[0] == pytest.approx(binom.sf(14, 200, 0.01), rel=1e-10)
+    assert float(exact(concentration.MANY_RARE, "lattice_tail")[0]) == pytest.approx(binom.sf(14, 200, 0.01), rel=1e-10)
+
+
+def test_distances_of_empirical_laws():
+    """Twenty fair tosses, at least one tenth away in 1-norm: all but ten ones."""
+    assert exact(concentration.TWENTY, "cell_distance") == [F(1, 10)]
+    assert exact(concentration.TWENTY, "distance_tail") == [1 - F(math.comb(20, 10), 2**20)]
+    assert floats(concentration.TWENTY, "distance_tail")[0] == pytest.approx(1 - math.comb(20, 10) / 2**20)
+
+
+def test_the_samples_own_variance():
+    """Ten tosses of a coin with one in a hundred: without the second term a sample of zeros fails, with it no sample does."""
+    assert floats(concentration.SELDOM, "variance_only_failure")[0] == pytest.approx(0.99**10)
+    assert floats(concentration.SELDOM, "empirical_bernstein_failure")[0] == 0
+
+
+def test_first_passages_by_simulation_of_all_paths():
+    """Twelve tosses with chance 1/3: every sequence, against the recursion that drops what has left."""
+    coin, prior, delta = 1 / 3, 0.5, 0.9
+    total = 0.0
+    for tosses in itertools.product((0, 1), repeat=5):
+        sums = np.cumsum(tosses)
+        t = np.arange(1, 6)
+        edge = np.sqrt((t + prior) / 4 * np.log((t + prior) / (prior * delta**2)))
+        if (np.abs(sums - t * coin) > edge).any():
+            total += coin ** sums[-1] * (1 - coin) ** (5 - sums[-1])
+    instance = concentration._coin("five tosses", "1/3", 5, "9/10", "1/2")
+    assert floats(instance, "mixture_failure")[0] == pytest.approx(total)
+
+
+def test_trees_of_dependent_draws():
+    assert exact(concentration.HALF_STEPS, "reach_probability") == [F(1, 32)]
+    assert exact(concentration.LOW, "reach_probability") == [F(11, 16)] and exact(concentration.LOW, "calm_reach_probability") == [0]
+    assert exact(concentration.ONE_JUMP, "calm_reach_probability") == [F(1, 50)]
+
+
+# Sample complexity
+
+
+def lamp_chances(gamma, accuracy):
+    first = 3 / (4 * (1 - gamma))
+    return (4 * gamma - 1) / (3 * gamma), (1 - 1 / (first + 2 * accuracy)) / gamma
+
+
+def lamp_error(gamma, accuracy, samples):
+    p, q = lamp_chances(gamma, accuracy)
+    stop = math.log((1 - p) / (1 - q))
+    edge = math.ceil(samples * stop / (math.log(q / p) + stop))  # from here on the second lamp is likelier
+    return (binom.sf(edge - 1, samples, p) + binom.cdf(edge - 1, samples, q)) / 2
+
+
+def least_samples(gamma, accuracy, failure=0.05):
+    """Smallest number of samples with which the best test errs with probability `failure`, by bisection."""
+    low, high = 0, 1
+    while lamp_error(gamma, accuracy, high) > failure:
+        high *= 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if lamp_error(gamma, accuracy, middle) <= failure else (middle, high)
+    return high
+
+
+def test_the_lamps_sums_agree_with_scipy():
+    accuracy = 1 / (16 * 0.1)
+    assert floats(lower_bounds.UNLIKE, "lamp_error")[0] == pytest.approx(lamp_error(0.9, accuracy, 400), rel=1e-9)
+
+
+def test_samples_that_tell_lamps_apart():
+    assert [least_samples(gamma, 0.1) for gamma in (0.9, 0.95, 0.975, 0.9875)] == [24746, 213086, 1765404, 14366485]
+    assert [least_samples(0.95, accuracy) for accuracy in (0.4, 0.2, 0.1, 0.05)] == [13258, 53228, 213086, 852376]
+
+
+def test_plans_from_samples_by_hand():
+    """A lamp with an even chance, ten samples, gamma .99: the values of the fitted lamps in one line."""
+    gamma, total = 0.99, 0.0
+    true = 1 / (1 - gamma / 2)
+    edge = gamma / (1 - gamma) * true * math.sqrt(math.log(4 / 0.9) / 20)
+    for k in range(11):
+        fitted = 1 / (1 - gamma * k / 10)
+        total += binom.pmf(k, 10, 0.5) * (abs(fitted - true) > edge)
+    assert floats(lower_bounds.TEN, "plan_failure_by_span")[0] == pytest.approx(total, abs=1e-15)
+
+
+# Optimism
+
+
+def test_promises_and_losses_by_hand():
+    assert exact(exploration.UNSEEN, "three_stage_optimum") == [3, 0] and exact(exploration.UNSEEN, "plain_values")[0] == 1
+    assert exact(exploration.UNSEEN, "half_optimistic_values")[0] < 3 == exact(exploration.UNSEEN, "optimistic_values")[0]
+    assert exact(exploration.TEMPTED, "optimistic_loss")[0] == F(9, 10) and exact(exploration.TEMPTED, "optimistic_credit_once")[0] == F(1, 2)
+    assert exact(exploration.NEW_ACTION, "late_clip_loss")[0] > exact(exploration.NEW_ACTION, "late_clip_credit")[0]
+    assert exact(exploration.KNOWN, "optimistic_loss") == [0, 0]
+
+
+def test_sampled_learners_are_what_they_say():
+    """One run after the other in plain Python, with the frequencies of a block beside it."""
+    claim = get_claim("optimistic-value-iteration-mean-regret")
+    instance = claim.cases()[0].instances[0].instance().as_float()
+    values = OPTIMISTIC_REGRET.draw(instance, np.random.default_rng(0), 200)
+    low, high = OPTIMISTIC_REGRET.limits(instance)
+    assert values.shape == (200, 1) and (values >= low).all() and (values <= high).all()
+    rng, depth, regrets = np.random.default_rng(1), math.log(2 * 2 * 450 * 450), []
+    for _ in range(20):
+        seen, good, total = [0, 0], [0, 0], 0.0
+        for _ in range(450):
+            promise = []
+            for a, reward in enumerate((0.1, 0.0)):
+                ahead = 0.1 + 0.9 * good[a] / seen[a] + math.sqrt(2 * depth / seen[a]) / 2 if seen[a] else 1.0
+                promise.append(reward + min(1.0, ahead))
+            a = int(promise[1] > promise[0])
+            total += (0.955 - 0.2) * (a == 0)
+            seen[a] += 1
+            good[a] += int(a == 1 and rng.random() < 0.95)
+        regrets.append(total)
+    assert values.mean() == pytest.approx(np.mean(regrets), rel=0.1)
+    arms = get_claim("same-variance-baselines-sampled-fates").cases()[0].instances[0].instance().as_float()
+    draws = ABOVE_LESS_BELOW.draw(arms, np.random.default_rng(0), 400)
+    assert set(np.unique(draws)) <= {-1.0, 0.0, 1.0} and draws.mean() > 0.5
+
+
+def test_balls_reduce_along_any_axis():
+    values = np.arange(24.0).reshape(2, 3, 4)
+    for axis in range(3):
+        largest = arithmetic.maximum(arithmetic.balls(values), axis=axis)
+        assert np.array_equal(np.vectorize(lambda x: float(x.mid()))(largest), values.max(axis=axis))
