@@ -139,7 +139,9 @@ def plot_bands(
         ax.plot(times, _drawable(mean, logarithmic), color=color, linewidth=1.7, label=label, gid=f"run-{label}", linestyle=style)
         if not sure:
             floor = np.abs(mean[mean > 0]).min() / 100 if (mean > 0).any() else 0.0
-            ax.fill_between(times, np.maximum(low, floor) if logarithmic else low, high, color=color, alpha=0.18, linewidth=0, gid=f"band-{label}")
+            lower = np.maximum(low, floor) if logarithmic else low
+            shown = high > lower if logarithmic else np.ones(times.shape, bool)  # a band at 0 has no place on a logarithmic axis
+            ax.fill_between(times, lower, high, where=shown, color=color, alpha=0.18, linewidth=0, gid=f"band-{label}")
         ends.append((times, mean, label, color))
         if label in proved:
             ax.plot(times, _drawable(proved[label], logarithmic), color=color, linewidth=1.3, linestyle=(0, (1, 2)), gid=f"bound-{label}")

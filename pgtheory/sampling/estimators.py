@@ -267,6 +267,11 @@ class ImportanceWeighted(Estimator):
 
 def scored(policy: Array, states: Array, actions: Array, weights: Array) -> Array:
     """(N, S, A): sum_t w_t (e_{s_t, a_t} - pi(.|s_t) e_{s_t}) of every path, in the policy's numbers."""
+    if policy.dtype != object and np.asarray(weights).dtype != object:  # W(s, a), the weights of each pair, less pi(a|s) sum_b W(s, b)
+        pairs = states[:, : actions.shape[1]] * policy.shape[1] + actions + policy.size * np.arange(len(actions))[:, None]
+        sums = np.bincount(pairs.reshape(-1), np.ascontiguousarray(weights).reshape(-1), minlength=len(actions) * policy.size)
+        table = sums.reshape(-1, *policy.shape)
+        return table - policy * table.sum(axis=2, keepdims=True)
     out = policy[None] * 0 + np.zeros((len(actions), 1, 1), dtype=np.int64)
     paths = np.arange(len(actions))
     for t in range(actions.shape[1]):

@@ -178,6 +178,10 @@ def _walk(
     else:
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             list(pool.map(job, parts))
+    finite = np.isfinite(returns)
+    if not finite.all():
+        chain_number = int(np.argmin(finite))
+        raise ModelError(f"the return of chain {first + chain_number} is {returns[chain_number]}: its rewards add up beyond the largest float")
     return returns, lengths
 
 

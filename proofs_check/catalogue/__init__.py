@@ -65,6 +65,8 @@ MODULES = (
     "noisy_games",
     "exploration",
     "concentration",
+    "experiments",
+    "adaptation",
     "sampled",
     "conjectures",
 )

@@ -77,6 +77,7 @@ momentum = Claim(
             because="at a constant reward the scores differ by no more than this, but the weights differ from 1 as well",
         ),
     ],
+    uses=["reinforce-gpomdp-unbiased", "softmax-weight-variance"],
     instances=(SURE_BEFORE, LEANT_BEFORE, UNMOVED, TURNED, PAID_TENFOLD),
     departs="Paths of one or two steps; the bound on the difference by the policies' own distance derived here, with no assumption on the weights",
 )

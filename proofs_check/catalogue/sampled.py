@@ -5,7 +5,7 @@ from sympy import Integer, Rational, exp, log, sqrt
 from proofs_check import quantities as q
 from proofs_check.claim import Source
 from proofs_check.statistics.claims import At, Expected, SampledClaim, SampledControl, SampledForm
-from proofs_check.statistics.learners import ABOVE_LESS_BELOW, LEAST_LESS_ABOVE, OPTIMISTIC_REGRET
+from proofs_check.statistics.learners import ABOVE_LESS_BELOW, LEAST_LESS_ABOVE, OPTIMISTIC_REGRET, TSALLIS_DRAWN
 from proofs_check.statistics.samplers import (
     DEVIATION,
     GRADIENT,
@@ -219,4 +219,21 @@ optimistic = SampledClaim(
         ),
     ],
     uses=["optimistic-value-iteration-regret", "concentration-toolbox"],
+)
+
+tsallis = SampledClaim(
+    id="tsallis-inf-mean-regret",
+    title="The Tsallis leader against losses that are drawn: mean regret at most 16 (1 + log T)/gap on two arms",
+    source=Source("zimmert2021tsallis", where="Theorem 1, second part, as recalled; the constant derived here", version="JMLR 22(28)"),
+    instances=(At("arms([0, 9/10])", settings={"pulls": 150}),),
+    forms=[SampledForm("logarithm", Expected(TSALLIS_DRAWN, "<=", 16 * (1 + log(q.pulls)) / q.arm_gap))],
+    negative_controls=[
+        SampledControl(
+            "a hundredth of it",
+            Expected(TSALLIS_DRAWN, "<=", 16 * (1 + log(q.pulls)) / (100 * q.arm_gap)),
+            because="the worse arm must be drawn again and again: the first two rounds alone cost nearly as much",
+        ),
+    ],
+    uses=["tsallis-inf-best-of-both"],
+    departs="Constant 16 for the printed 4 log T + 20",
 )

@@ -38,6 +38,14 @@ ONE_SIDED = (
     "start counts twice: with a = 1 - eta tau/(1-gamma) and b = 1 - eta tau = a + (1-a) gamma, tau log_policy_gap_t is at most 2 tau a^t |log pi* - "
     "log pi_0| + (1-a) a^(t-1) |Q* - Q_0| + C1 (b^(t-1) - a^(t-1)) <= C1 b^(t-1)"
 )
+WORST_STATE = (
+    "where the gap V* - V is largest, A(s, a*) >= (1-gamma) gap, and the state's own step gains k A^2/(1 + k A) with k = eta c^2 min mu: neither S nor a "
+    "mismatch is lost on the way (docs/theory/mutants.md, 'The worst state')"
+)
+GROWS_BY_C = (
+    "the reciprocal of the gap grows by at most C a step: a state's share of the gain is at most 2 eta v_next m v M P/(1 - (1-P) u), P the probability "
+    "of its good actions, and v M is smaller than the gap where that is large (docs/theory/mutants.md, 'Between one step and the horizon')"
+)
 NO_CONDITION = (
     "with m as in the one-step bound and rewards in [0, 1], the arms below the mean lose at most 1 - gap, so that m = gap u with u <= 1 - gap; then "
     "u^2 (exp(eta gap u) + 1)(1 + C gap) <= 2 (1 + eta/4)(1 - eta gap u (1 - u)) says that a step gains at most C gap_t gap_(t+1), "
@@ -88,10 +96,18 @@ STRONGER: dict[str, tuple[tuple[str, str, tuple[tuple[str, str], ...] | None], .
             ONE_STATE_AT_A_TIME + ", so the recursion has C = 2 eta mismatch/(1-gamma)",
             (("2*eta*largest_mismatch/(1-gamma)*gap_mu_0", "1"),),
         ),
+        (
+            "gap_mu >= gap_mu_0/(1 + 2*eta/(1-gamma)**2*(1 + eta/(4*(1-gamma)**2))*largest_mismatch**2*gap_mu_0*t)",
+            GROWS_BY_C,
+            (("2*eta/(1-gamma)**2*(1 + eta/(4*(1-gamma)**2))*largest_mismatch**2*gap_mu_0", "1"),),
+        ),
     ),
-    "softmax-mdp-one-over-t:printed": tuple(
-        (f"{measured} <= 8*S*{ratio}mismatch**2/((1-gamma)**5*c_inf**2*(t + 8))", FIRST_ORDER, None)
-        for measured, ratio in (("gap_rho", "rho_over_mu*"), ("gap_mu", ""))
+    "softmax-mdp-one-over-t:printed": (
+        *(
+            (f"{measured} <= 8*S*{ratio}mismatch**2/((1-gamma)**5*c_inf**2*(t + 8))", FIRST_ORDER, None)
+            for measured, ratio in (("gap_rho", "rho_over_mu*"), ("gap_mu", ""))
+        ),
+        ("gap_rho <= 9*inverse_mu/((1-gamma)**5*c_inf**2*(t + 9))", WORST_STATE, None),
     ),
     "softmax-mdp-one-over-t:derived": tuple(
         (f"{measured} <= S*{ratio}mismatch**2/(2*(1-gamma)**4*c_inf**2*t)", FIRST_ORDER, None)

@@ -124,8 +124,6 @@ def _bandit(learner: Callable[[Settings], Any]) -> Callable[[MDP, Settings, int,
     def run(mdp: MDP, settings: Settings, iterations: int, sampling: Sampling, horizon: int) -> Followed:
         from pgtheory.sampling import Bandit
 
-        if isinstance(mdp, Bandit):
-            return pulled(learner(settings), mdp, iterations, sampling)
         if mdp.num_states != 1:
             raise ModelError(f"bandit learners take a model of one state; this one has {mdp.num_states}")
         rewards = np.asarray(mdp.float.rewards)[0]
@@ -174,6 +172,13 @@ def _whole(key: str, value: float) -> int:
 
 STEP: dict[str, Any] = {"step-size": None}
 TD: dict[str, Any] = {"step-size": 0.5, "decay": 0.6, "exploration": 0.1, "initial": 0.0}
+LEARNERS: dict[str, Callable[[Settings], Any]] = {
+    "exp3": _mirror("shannon"),
+    "tsallis-inf": _mirror("tsallis"),
+    "log-barrier-inf": _mirror("log-barrier"),
+    "gap-weighting": _gap_weighting,
+}
+"""The methods that learn bandits: settings -> learner of `pgtheory.sampling.bandits`."""
 OFFERS: dict[str, Offer] = {
     "reinforce": Offer("whole returns", STEP, _paths(_direction("Fresh", "Reinforce"), "plain")),
     "reward-to-go": Offer("rewards to go (GPOMDP)", STEP, _paths(_direction("Fresh"), "plain")),
@@ -201,22 +206,22 @@ OFFERS: dict[str, Offer] = {
     ),
     "sampled-npg": Offer("the natural step along rewards to go", STEP, _paths(_direction("Fresh"), "natural")),
     "storm-pg": Offer("recursive momentum with importance weights", STEP | {"weight": 0.1}, _paths(_direction("Momentum"), "plain")),
-    "n-storm-pg": Offer("the same, steps of fixed length", STEP | {"weight": 0.1}, _paths(_direction("Momentum"), "normalised")),
+    "n-storm-pg": Offer("recursive momentum, steps of fixed length", STEP | {"weight": 0.1}, _paths(_direction("Momentum"), "normalised")),
     "n-pg-igt": Offer(
         "momentum with transported gradients, steps of fixed length", STEP | {"weight": 0.1}, _paths(_direction("Transported"), "normalised")
     ),
     "harpg": Offer("momentum corrected by sampled Hessians", STEP | {"weight": 0.1}, _paths(_direction("HessianAided"), "plain")),
-    "n-harpg": Offer("the same, steps of fixed length", STEP | {"weight": 0.1}, _paths(_direction("HessianAided"), "normalised")),
+    "n-harpg": Offer("Hessian-aided momentum, steps of fixed length", STEP | {"weight": 0.1}, _paths(_direction("HessianAided"), "normalised")),
     "page-pg": Offer("now and then a large batch, else a correction", STEP | {"large": 0, "probability": 0.1}, _paths(_direction("Page"), "plain")),
     "svrpg": Offer("variance reduced around an anchor that moves", STEP | {"large": 0, "epoch": 10}, _paths(_direction("Anchored"), "plain")),
-    "sarsa": Offer("action values of the policy that explores; its greedy policy is judged", TD, _action_values("sarsa")),
-    "expected-sarsa": Offer("the same with the mean over the next action", TD, _action_values("expected-sarsa")),
+    "sarsa": Offer("action values of the exploring policy; the greedy one is judged", TD, _action_values("sarsa")),
+    "expected-sarsa": Offer("SARSA with the mean over the next action", TD, _action_values("expected-sarsa")),
     "q-learning": Offer("action values of the best policy, while exploring", TD, _action_values("q-learning")),
     "plug-in": Offer("plans in the model of the frequencies of a generative model", {}, _plug_in),
-    "exp3": Offer("bandits: exponential weights on weighted losses, steps falling as 1/sqrt t", {"step-size": 1.0}, _bandit(_mirror("shannon"))),
-    "tsallis-inf": Offer("bandits: the same with Tsallis entropy, best of both worlds", {"step-size": 2.0}, _bandit(_mirror("tsallis"))),
-    "log-barrier-inf": Offer("bandits: the same with the log-barrier", {"step-size": 1.0}, _bandit(_mirror("log-barrier"))),
-    "gap-weighting": Offer("bandits: explores an arm the less the worse it looks", {"scale": 2.0}, _bandit(_gap_weighting)),
+    "exp3": Offer("bandits: exponential weights on weighted losses, steps falling as 1/sqrt t", {"step-size": 1.0}, _bandit(LEARNERS["exp3"])),
+    "tsallis-inf": Offer("bandits: leader with Tsallis entropy, best of both worlds", {"step-size": 2.0}, _bandit(LEARNERS["tsallis-inf"])),
+    "log-barrier-inf": Offer("bandits: leader with the log-barrier", {"step-size": 1.0}, _bandit(LEARNERS["log-barrier-inf"])),
+    "gap-weighting": Offer("bandits: explores an arm the less the worse it looks", {"scale": 2.0}, _bandit(LEARNERS["gap-weighting"])),
 }
 
 

@@ -112,6 +112,9 @@ MODULES = (
     "concentration",
     "sample_complexity",
     "optimism",
+    "designs",
+    "uniform_tries",
+    "adaptation",
 )
 __all__ = ["Quantity", "T", "defining_modules", "gap", "latex_names", "mu", "parse", "quantities", "quantity", "rho", "temporary"]
 

@@ -117,7 +117,8 @@ def _lattice_mean(c: Context) -> Array:
 def _cells(c: Context) -> tuple[Array, Array]:
     """(probabilities, distances in 1-norm) (B, cells) of the empirical distributions of each instance's own number of draws of three symbols."""
     law, wanted = c.extra("lattice_law"), _draws(c)
-    chances, distances = [], []
+    chances: list[Array] = []
+    distances: list[Array] = []
     for n in np.unique(wanted).tolist():
         mine = wanted == n
         powers = [law[mine] * 0 + 1]

@@ -132,17 +132,19 @@ def _run_regret(c: Context, law: Law) -> Array:
     return of_rounds(c, _sums([(p * x).sum(axis=-1) for p, x in zip(laws, paid, strict=True)])) - _least_totals(c)
 
 
-def _tree(c: Context, law: Law, weigh: bool = True) -> Array:
-    """(B,): expected loss of a learner that sees the loss of the arm it draws, over every sequence of draws."""
+def _tree(c: Context, law: Law, each: Callable[[Array, int], Array] | None = None) -> Array:
+    """(B,): expected loss of a learner that sees the loss of the arm it draws, over every sequence of draws; or the expectation of the sum over the
+    rounds of `each`(law (B, N, A), t), (B, N)."""
     losses, rounds = c.extra("losses"), _count(c)
     totals, chance = losses[:, :1] * 0, losses[:, :1, 0] * 0 + 1
     unit, paid = np.eye(losses.shape[-1], dtype=int), []
     for t in range(rounds):
         p = law(totals, t + 1)
-        paid.append((chance * (p * losses[:, t, None]).sum(axis=-1)).sum(axis=-1))
+        counted = (p * losses[:, t, None]).sum(axis=-1) if each is None else each(p, t + 1)
+        paid.append((chance * counted).sum(axis=-1))
         if t + 1 == rounds:
             break
-        share = np.where(np.asarray(p > 0, dtype=bool), p, p * 0 + 1) if weigh else p * 0 + 1
+        share = np.where(np.asarray(p > 0, dtype=bool), p, p * 0 + 1)
         seen = unit * (losses[:, t, None] / share)[..., None]  # an arm of probability 0 is not drawn
         totals = (totals[:, :, None] + seen).reshape(len(totals), -1, losses.shape[-1])
         chance = (chance[..., None] * p).reshape(len(totals), -1)
@@ -231,6 +233,26 @@ def _harmonic_loss_squares(c: Context) -> Array:
 def _tsallis_bandit_regret(c: Context) -> Array:
     """Expected regret of that leader on estimated losses, over all sequences of draws, in loss units."""
     return per_instance(_tree(c, _tsallis(c)) - _least_totals(c))
+
+
+@define("tsallis_first_arm_regret", r"\mathbb{E}\textstyle\sum_t\langle p_t-e_1,\ell_t\rangle", "instance")
+def _tsallis_first_arm_regret(c: Context) -> Array:
+    """Its expected loss less that of the first arm, over all sequences of draws, in loss units."""
+    losses = c.extra("losses")
+    first = of_rounds(c, _sums([losses[:, t, 0] for t in range(_count(c))]))
+    return per_instance(_tree(c, _tsallis(c)) - first)
+
+
+@define("tsallis_exploration", r"\mathbb{E}\textstyle\sum_t\frac1{\sqrt t}\sum_{i>1}\sqrt{p_{t,i}}", "instance")
+def _tsallis_exploration(c: Context) -> Array:
+    """Expected roots of the probabilities of the other arms, those of round t divided by sqrt t, over all sequences of draws."""
+    return per_instance(_tree(c, _tsallis(c), lambda p, t: arithmetic.sqrt(p[..., 1:]).sum(axis=-1) / _root(c, t)[:, None]))
+
+
+@define("tsallis_other_draws", r"\mathbb{E}\textstyle\sum_t\frac1{\sqrt t}\sum_{i>1}p_{t,i}", "instance")
+def _tsallis_other_draws(c: Context) -> Array:
+    """The same with the probabilities themselves."""
+    return per_instance(_tree(c, _tsallis(c), lambda p, t: p[..., 1:].sum(axis=-1) / _root(c, t)[:, None]))
 
 
 @define("barrier_regret", r"\mathbb{E}R_T(\log\text{-barrier},\ \hat\ell)", "instance")

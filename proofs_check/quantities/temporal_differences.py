@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 define_setting("stride", "x", "step size of temporal differences, in units of 1 over the largest squared feature")
+define_setting("leeway", "u", "where between the stride and 1 a square of noise plus error is split, in (0, 1]")
 define_setting("split", "y", "how a square of noise plus error is split, between the stride and 1")
 define_setting("learners", "N", "number of agents that average after every step")
 

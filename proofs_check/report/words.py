@@ -151,12 +151,12 @@ def _readable(text: str, digits: int) -> str:
 
 
 TIGHTNESS = (
-    "tightness: the largest measured/bound that was found (bound/measured where a claim bounds from below). "
-    "1: attained somewhere; 0.1: nothing came nearer than a tenth; above 1: the bound is broken, and this is the counterexample's figure"
+    "tightness: the largest measured/bound found (bound/measured for lower bounds); at 1 the bound is attained, above 1 it is broken, "
+    "by that factor in the counterexample"
 )
 SURVIVAL = (
-    "the bound times N survives: a second search, which goes on after a violation, found nothing above N times the bound. "
-    "A counterexample is made simple, not extreme; so its own figure, the tightness, differs from N"
+    "the bound times N survives: a search that goes on after a violation found nothing above N times the bound; "
+    "the counterexample itself was made simple, not extreme"
 )
 """What two figures beside each other mean, for the terminal and the pages."""
 

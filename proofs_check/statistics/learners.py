@@ -1,6 +1,7 @@
 r"""Learners whose runs are sampled: too many rounds for a tree of all draws.
 
 optimistic_regret   regret of optimistic value iteration over two stages, from the first of two states, its gaps exact in every episode
+tsallis_regret_drawn   regret of the Tsallis leader against losses that are drawn independently
 fates               whether natural steps on three arms end on the best one with one baseline, less whether they do with another of the same variance
 """
 
@@ -55,6 +56,49 @@ OPTIMISTIC_REGRET = Sampler(
     "regret of optimistic value iteration over two stages of two states and two actions, in reward units",
     _optimistic_regret,
     _optimistic_limits,
+)
+
+
+# The Tsallis leader on two arms
+
+
+def _second_share(lead: Array) -> Array:
+    """Probability of the second of two arms whose losses over sqrt t exceed the first one's by `lead`: (y + d)^-2, y^-2 + (y + d)^-2 = 1."""
+    away = np.abs(lead)
+    y = np.ones_like(away)
+    for _ in range(6):  # Newton's method from the left, where the sum is above 1 and convex
+        a, b = 1 / y, 1 / (y + away)
+        y = y + (a * a + b * b - 1) / (2 * (a * a * a + b * b * b))
+    behind = 1 / (y + away) ** 2
+    return np.where(lead >= 0, behind, 1 - behind)
+
+
+def _tsallis_drawn(instance: Instance, rng: np.random.Generator, count: int) -> Array:
+    """(count, 1): gap times the sum of the worse arm's probabilities; losses 0 or 1 with one minus the rewards as means."""
+    means, pulls = 1 - instance.rewards[0], int(instance.settings["pulls"])
+    worse, total = int(means.argmax()), np.zeros(count)
+    sums = np.zeros((2, count))
+    for t in range(1, pulls + 1):
+        second = _second_share((sums[1] - sums[0]) / math.sqrt(t))
+        shares = (1 - second, second)
+        total += shares[worse]
+        drawn = rng.random(count) < second
+        lost = rng.random(count) < np.where(drawn, means[1], means[0])
+        sums[0] += np.where(drawn, 0, lost / shares[0])
+        sums[1] += np.where(drawn, lost / shares[1], 0)
+    return float(np.ptp(means)) * total[:, None]
+
+
+def _drawn_limits(instance: Instance) -> tuple[float, float]:
+    return 0.0, float(np.ptp(instance.rewards[0])) * int(instance.settings["pulls"])
+
+
+TSALLIS_DRAWN = Sampler(
+    "tsallis_regret_drawn",
+    r"\textstyle\sum_{k\le t}\Delta\,p_k(\text{worse})",
+    "regret of the Tsallis leader on two arms whose losses are drawn independently, in loss units",
+    _tsallis_drawn,
+    _drawn_limits,
 )
 
 

@@ -229,17 +229,18 @@ def figures(series: Series, first: int, count: int) -> Figures:
 
 
 def _sampled(series: Series, first: int, count: int) -> Figures:
-    from proofs_check.cli.sampled_methods import Sampling, pulled
+    from proofs_check.cli.sampled_methods import LEARNERS, Sampling, pulled
 
     offer, settings = series.rule()
     sampling = Sampling(series.samples, count, series.horizon, series.seed, first, recorded(series.steps))
-    if not isinstance(series.model, MDP) and series.name in GRADIENTS:
+    if isinstance(series.model, MDP):
+        found = offer.run(series.model, settings, series.steps, sampling, series.horizon)
+    else:
         from pgtheory.sampling import SoftmaxGradient
 
-        learner = SoftmaxGradient(settings["step-size"], natural=GRADIENTS[series.name])
+        natural = GRADIENTS.get(series.name)
+        learner = LEARNERS[series.name](settings) if natural is None else SoftmaxGradient(settings["step-size"], natural=natural)
         found = pulled(learner, series.model, series.steps, sampling)
-    else:
-        found = offer.run(series.model, settings, series.steps, sampling, series.horizon)
     drawn = np.rint(np.asarray(found.drawn, dtype=np.float64) * count)  # of the whole block: whole numbers, which add up the same in any blocks
     return Figures(first, np.asarray(found.times), found.gaps, found.regret, drawn, found.unit, 0.0)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mdps.errors import ModelError
 from mdps.model import MDP
-from proofs_check.sweep.cells import SCHEMA, Block, Figures, Series, carry_out, rule_of, sampled_names, takes_step, unpack
+from proofs_check.sweep.cells import GRADIENTS, SCHEMA, Block, Figures, Series, carry_out, rule_of, sampled_names, takes_step, unpack
 from proofs_check.sweep.figures import Result
 from proofs_check.sweep.instances import instance_of
 from proofs_check.sweep.plan import Plan
@@ -89,19 +89,16 @@ def all_series(plan: Plan) -> list[Series]:
 
 def _check(series: Series) -> None:
     """raises  ModelError: a method that cannot run on this instance"""
-    from proofs_check.cli.sampled_methods import OFFERS
-    from proofs_check.sweep.cells import GRADIENTS
+    from proofs_check.cli.sampled_methods import LEARNERS
 
-    learners = [name for name, offer in OFFERS.items() if offer.help.startswith("bandits")]
     if isinstance(series.model, MDP):
-        if series.name in learners and series.model.num_states != 1:
+        if series.name in LEARNERS and series.model.num_states != 1:
             raise ModelError(f"{series.name} learns bandits; {series.instance} has {series.model.num_states} states")
         if not series.model.is_rectangular:
             raise ModelError(f"{series.instance}: policy gradient takes the same number of actions in every state; this model's states differ")
-    elif series.sampled and series.name not in (*learners, *GRADIENTS):
-        raise ModelError(
-            f"{series.name} does not learn bandits whose rewards are drawn, such as {series.instance}; {', '.join((*GRADIENTS, *learners))} do"
-        )
+    elif series.sampled and series.name not in (*LEARNERS, *GRADIENTS):
+        known = ", ".join((*GRADIENTS, *LEARNERS))
+        raise ModelError(f"{series.name} does not learn bandits whose rewards are drawn, such as {series.instance}; {known} do")
 
 
 def _known(series: Series, store: Any) -> Iterator[Figures]:

@@ -18,6 +18,7 @@ from pgtheory.policy_gradient import SoftmaxPG
 from pgtheory.sampling import Bandit, Fresh, Reinforce, SoftmaxGradient, StochasticPG, expectations, run_sampled
 from proofs_check.cli import app
 from proofs_check.cli.sampled import effective_horizon
+from proofs_check.cli.sampled_methods import LEARNERS
 from proofs_check.cli.sweep import SweepProgress
 from proofs_check.store import Store
 from proofs_check.sweep import Plan, cells, read_plan, sweep
@@ -102,7 +103,7 @@ def test_the_slope_is_fitted_over_the_last_decade_with_an_interval(direct):
 @pytest.mark.parametrize("name", sorted(cells.sampled_names()))
 def test_no_sampled_method_depends_on_the_block_of_a_run(name):
     """Three runs at once, and one by one."""
-    instance = "arms([1, 1/2])" if not cells.takes_step(name) or "bandits" in cells.rule_of(name, "1/4")[0].help else "chain(1)"
+    instance = "arms([1, 1/2])" if name in LEARNERS else "chain(1)"
     series = cells.Series(instance, instance_of(instance, None), name, "1/4" if cells.takes_step(name) else None, 3, 4, 2, 3, 7, "uniform")
     whole, parts = cells.figures(series, 0, 3), [cells.figures(series, k, 1) for k in range(3)]
     np.testing.assert_array_equal(whole.gaps, np.concatenate([part.gaps for part in parts]))
@@ -245,7 +246,10 @@ def test_the_command_prints_and_writes(tmp_path):
     more = ["--samples", "2", "--save-plan", str(tmp_path / "plan.toml"), "--plot", str(tmp_path / "bands.svg")]
     done = CliRunner().invoke(app, ["sweep", *grid, *more, *arguments])
     assert done.exit_code == 0, done.output
-    assert "24 cells, 0 of them from" in done.output and "softmax-pg: exact gradients, so every seed would be the same run, and one is done" in done.output
+    assert (
+        "24 cells, 0 of them from" in done.output
+        and "softmax-pg: exact gradients, so every seed would be the same run, and one is done" in done.output
+    )
     rows = list(csv.DictReader((tmp_path / "cells.csv").read_text().splitlines()))
     expected = [
         (r.series.instance, r.series.method, r.series.step, str(k), repr(gap))

@@ -118,15 +118,18 @@ def test_no_bonus_is_larger_than_half_a_step_allows():
         assert largest > 0.02 and (largest <= 1 / 4) == holds
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("potential", POTENTIALS)
-@pytest.mark.parametrize("law", [sure, phases], ids=["sure", "phases"])
-def test_regret_stays_under_the_bound_and_falls_below_that_of_doing_nothing(potential, law):
-    one, K = task(5, H=2, S=2, A=2), 12_000
-    out = run_online(one, RegularisedLeaders(potential, step_size=2.0), K, 2, rewards=law(one), times=[K // 4, K])
-    assert (out.regret <= out.guarantee.values).all() and out.guarantee.values[-1] < K * 2
+@pytest.mark.parametrize(
+    ("potential", "law", "K"),
+    [("shannon", sure, 1000)] + [pytest.param(p, law, 3000, marks=pytest.mark.slow) for p in POTENTIALS for law in (sure, phases)],
+    ids=lambda x: getattr(x, "__name__", x),
+)
+def test_regret_stays_under_the_bound_and_falls_below_that_of_doing_nothing(potential, law, K):
+    """K is large enough for the bound to lie below K H, the trivial one."""
+    one = task(5, H=2, S=2, A=2)
+    out = run_online(one, RegularisedLeaders(potential), K, 2, rewards=law(one), times=[K // 4, K])
+    assert (out.regret <= out.guarantee.values).all() and out.guarantee.values[-1] < 0.8 * K * 2
     still = run_online(one, RegularisedLeaders(potential, step_size=1e-9), K, 1, rewards=law(one), times=[K])
-    assert out.regret[:, -1].mean() < 0.9 * still.regret[0, -1]
+    assert out.regret[:, -1].mean() < 0.97 * still.regret[0, -1]
 
 
 def test_guarantees_are_the_formula_and_are_not_stated_where_the_proof_does_not_reach():

@@ -189,7 +189,9 @@ def test_data_beforehand_are_counts_of_the_behaviour_and_save_exploration():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("learn", [LowSwitchingNPG(), HybridNPG(offline=50), LinearNPG(), LinearNPG(refresh="doubling")], ids=lambda x: f"{x.name}-{x.refresh}")
+@pytest.mark.parametrize(
+    "learn", [LowSwitchingNPG(), HybridNPG(offline=50), LinearNPG(), LinearNPG(refresh="doubling")], ids=lambda x: f"{x.name}-{x.refresh}"
+)
 def test_the_regret_stays_under_the_bound(learn):
     one = task(12, H=2, S=2, A=2)
     out = run_online(one, learn, 3000, 2, times=[1, 300, 3000])

@@ -170,7 +170,7 @@ def memory_of(rule: Direction) -> Memory:
 @pytest.mark.parametrize("name", RULES)
 def test_directions_have_the_law_of_their_listed_paths(name):
     """The direction that follows a fixed memory, q = 1/2: over all paths of each draw, and as runs draw it."""
-    (rule, draws), chains = RULES[name], 8_000
+    (rule, draws), chains = RULES[name], 1_500
     memory, policies = memory_of(rule), []
 
     def spy(policy, count):

@@ -181,3 +181,11 @@ def test_too_many_paths_are_refused_with_their_number():
     mdp, policy = model_and_policy()
     with pytest.raises(ModelError, match="at most 1,048,576"):
         all_paths(mdp, policy, 12)
+
+
+def test_a_return_beyond_the_largest_float_is_refused_with_its_chain():
+    mdp, policy = model_and_policy()
+    huge = mdp.replace(rewards=np.full((5, 3), 1.7e308))
+    for use in (simulate, sampled_returns):
+        with pytest.raises(ModelError, match="the return of chain 7 is inf"):
+            use(huge, policy, 10, 5, first=7)
