@@ -127,6 +127,7 @@ def birth_death(num_states: int, num_actions: int, seed: Seed, *, discount: Any 
 def grid(rows: int, columns: int, seed: Seed, *, slip: float = 0.1, discount: Any = 0.99, start: Any = "uniform", sparse: bool | None = None) -> MDP:
     """A grid whose cells cost between 1/2 and 3/2 a step until the absorbing goal in the lower right corner; actions up, right, down, left.
 
+    rows, columns   cells: rows * columns states
     slip     probability of each of the two sideways moves, at most 1/2
     sparse   compressed rows; by default for grids of more than 1,000 cells
     """

@@ -50,6 +50,7 @@ def stateful_gradient(
 ) -> Array:
     """dJ in the logits of a softmax controller theta(o, z, a, z'), (B, O, Z, A, Z'); shapes as in `product`.
 
+    observe      E, the law of the observation in each state;  first   nu, the law of the first internal state
     inner_score  False leaves out the score of the internal transition, as one does who differentiates log pi(a|o, z) only: that is wrong
     """
     batch, states, actions = rewards.shape

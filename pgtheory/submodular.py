@@ -245,7 +245,10 @@ def ascend(mdp: MDP, utility: Utility, horizon: int, step_size: float, iteration
 
 
 def greedy_walk(successors: Sequence[Sequence[int]], utility: Utility, start: int, horizon: int) -> list[int]:
-    """States of the walk that takes the neighbour with the largest marginal gain, the first of equals."""
+    """States of the walk that takes the neighbour with the largest marginal gain, the first of equals.
+
+    successors   for each state the states that can follow;  start   the first one
+    """
     walk = [start]
     for _ in range(horizon):
         ahead = successors[walk[-1]]
@@ -259,7 +262,10 @@ def greedy_walk(successors: Sequence[Sequence[int]], utility: Utility, start: in
 
 
 def best_walk(successors: Sequence[Sequence[int]], utility: Utility, start: int, horizon: int) -> tuple[Any, list[int]]:
-    """(largest F, a walk that has it), all walks tried.   raises   ModelError: too many walks"""
+    """(largest F, a walk that has it), all walks tried.   raises   ModelError: too many walks
+
+    successors   for each state the states that can follow;  start   the first one
+    """
     walks = [[start]]
     for _ in range(horizon):
         if sum(len(successors[walk[-1]]) for walk in walks) > LARGEST:

@@ -29,18 +29,18 @@ from proofs_check import expression
 from proofs_check.domains import Between, is_free
 from proofs_check.quantities import quantity
 from proofs_check.rules import RULES
-from proofs_check.signs import falls, nonnegative, rises, same
+from proofs_check.signs import SHARE_OF, falls, nonnegative, rises, same
 from proofs_check.statement import Statement
 
 if TYPE_CHECKING:
     from proofs_check.claim import Case
     from proofs_check.domains import Domain
 
-DIFFERENCES = {"gap_mu": "value_increase_mu"}
+DIFFERENCES = {"gap_mu": "value_increase_mu", "gap_sup": "gap_sup_drop"}
 """a -> the quantity that is a_t - a_(t+1)."""
-STARTS = {"gap_mu": "gap_mu_0", "gap_sup": "gap_sup_0"}
+STARTS = {"gap_mu": "gap_mu_0", "gap_sup": "gap_sup_0", "soft_error_sum": "soft_error_sum_0"}
 """a -> a_0."""
-NEXT = {"gap_sup": "next_gap_sup"}
+NEXT = {"gap_sup": "next_gap_sup", "soft_error_sum": "next_soft_error_sum", "soft_q_gap": "next_soft_q_gap", "log_policy_gap": "next_log_policy_gap"}
 """a -> a_(t+1)."""
 TOTALS = {"divergence_drop": "divergence_spent", "value_increase_optimal": "value_rise_optimal"}
 """F_t - F_(t+1) (or its negative) -> the sum of these over all steps before t."""
@@ -87,9 +87,9 @@ def gradient_step(lemma: str, side: str = "least") -> Link:
     return Link("gradient step", lemma, also=side)
 
 
-def square_recursion(name: str, start: str = "") -> Link:
-    """a_t - a_(t+1) >= kappa a_t^2 becomes a_t <= 1/(kappa t), or 1/(kappa (t+1)) with a lemma that bounds a_0."""
-    return Link("square recursion", start, name)
+def square_recursion(name: str, start: str = "", keep: bool = False) -> Link:
+    """a_t - a_(t+1) >= kappa a_t^2 becomes a_t <= 1/(kappa t), or 1/(kappa (t+1)) with a lemma that bounds a_0, or a_0/(1 + kappa a_0 t) with `keep`."""
+    return Link("square recursion", start, name, also="keep" if keep else "")
 
 
 def lower_square_recursion(name: str, lemma: str) -> Link:
@@ -112,6 +112,11 @@ def under(lemma: str) -> Link:
     return Link("under", lemma)
 
 
+def one_later(name: str, lemma: str) -> Link:
+    """A lemma that bounds the next step's quantity by the one bounded so far: what holds at every t - 1 becomes a bound at every t >= 1."""
+    return Link("one later", lemma, name)
+
+
 RECURSIONS = ("square recursion", "lower square recursion", "contraction", "telescoping")
 
 
@@ -125,7 +130,7 @@ class Stage:
     @property
     def name(self) -> str:
         """The lemma that was used, or the rule."""
-        return self.link.lemma if self.link.rule in ("cite", "weaken", "under", "gradient step") else self.link.rule
+        return self.link.lemma if self.link.rule in ("cite", "weaken", "under", "gradient step", "one later") else self.link.rule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,9 +276,10 @@ class _Work:
         relation = self.now.relation if self.now.relation != "=" else self.case.statement.relation
         if not self.now.right.has(x):
             raise self.wrong(link, f"{self.now.text()} does not hold {link.quantity}")
-        if rises(self.now.right, link.quantity):
+        right = self.in_range(self.now.right)
+        if rises(right, link.quantity):
             needed = relation
-        elif falls(self.now.right, link.quantity):
+        elif falls(right, link.quantity):
             needed = OPPOSITE[relation]
         else:
             raise self.wrong(link, f"{expression.text(self.now.right)} is not seen to move one way with {link.quantity}")
@@ -300,10 +306,27 @@ class _Work:
             raise self.wrong(link, f"{expression.text(bound.right)} is not seen to rise with {self.now.left}")
         return Statement(bound.left, bound.relation, bound.right.subs(self.now.left, self.now.right))
 
+    def _one_later(self, link: Link) -> Statement:
+        assert self.now is not None
+        bound = self.lemma(link)
+        if str(bound.left) != NEXT.get(link.quantity) or bound.relation != self.now.relation or not bound.right.has(self.now.left):
+            raise self.wrong(link, f"{bound.text()} does not bound {link.quantity}_(t+1) by {self.now.text()}")
+        share = _quotient(bound.right, self.now.left)
+        self.fixed(link, share, "the factor")
+        if not nonnegative(share):
+            raise self.wrong(link, f"{expression.text(share)} is not seen to be >= 0")
+        if not any(small == 0 and str(large) == "t" for small, large in self.case.where):
+            raise self.wrong(link, "the theorem does not say 0 < t")
+        t = sympy.Symbol("t")
+        return Statement(sympy.Symbol(link.quantity), bound.relation, share * self.now.right.subs(t, t - 1))
+
     # Rules over time
 
     def _square_recursion(self, link: Link) -> Statement:
         kappa, a, t = self.coefficient(link, ">="), sympy.Symbol(link.quantity), sympy.Symbol("t")
+        if link.also:
+            first = sympy.Symbol(STARTS[link.quantity])
+            return Statement(a, "<=", first / (1 + kappa * first * t))
         if not link.lemma:
             return Statement(a, "<=", 1 / (kappa * t))
         start = self.lemma(link)
@@ -327,9 +350,14 @@ class _Work:
             raise self.wrong(link, f"{self.now.text()} is no bound {relation} of {link.quantity}_t - {link.quantity}_(t+1)")
         kappa = _quotient(self.now.right, sympy.Symbol(link.quantity) ** 2)
         self.fixed(link, kappa, "the coefficient of the square")
-        if not nonnegative(kappa):
+        if not nonnegative(self.in_range(kappa)):
             raise self.wrong(link, f"{expression.text(kappa)} is not seen to be >= 0")
         return kappa
+
+    def in_range(self, tree: sympy.Expr) -> sympy.Expr:
+        """The tree with each setting that ranges up to some end written as a share of that end."""
+        ends = {name: rule.high for name, rule in self.case.settings.items() if isinstance(rule, Between)}
+        return tree.subs({sympy.Symbol(name): sympy.Symbol(f"{SHARE_OF}{name}") * sympy.sympify(end) for name, end in ends.items()})
 
     def _contraction(self, link: Link) -> Statement:
         assert self.now is not None

@@ -109,7 +109,10 @@ def page() -> Any:
 
 
 def serve(port: int = 0, show: bool = True) -> None:
-    """Serves the page on this machine only, until interrupted; port 0: any that is free.  raises ModelError: no Panel, a port that is taken."""
+    """Serves the page on this machine only, until interrupted; port 0: any that is free.  raises ModelError: no Panel, a port that is taken.
+
+    show   whether a browser is opened
+    """
     panel = panel_package()
     try:
         panel.serve(page, port=port, address="127.0.0.1", show=show, title="pgtheory explore")

@@ -162,7 +162,8 @@ def plot_graph(mdp: MDP, ax: Any = None, *, policy: Array | None = None, least: 
             ax.plot(*square, marker="s", markersize=5, color=SERIES[k % len(SERIES)], zorder=3)
             reward = float(model.pair_rewards[pair])
             text = f"$a_{k}$: {reward:.3g}" if abs(reward) < 1000 else f"$a_{k}$: {reward:,.0f}"
-            ax.annotate(text, square, xytext=(6, 5), textcoords="offset points", fontsize=8, color=SERIES[k % len(SERIES)], zorder=5)
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
+            ax.annotate(text, square, xytext=(6, 5), textcoords="offset points", fontsize=8, color=SERIES[k % len(SERIES)], zorder=5, bbox=box)
         ax.plot(*centres[s], marker="o", markersize=24, markerfacecolor="white", markeredgecolor=INK, markeredgewidth=1.2, zorder=3)
         ax.annotate(f"$s_{{{s}}}$", centres[s], ha="center", va="center", fontsize=10, color=INK, zorder=4)
     ax.set_aspect("equal")

@@ -1,5 +1,6 @@
 """Pictures of robust problems: what nature does to a transition, and what caution costs.
 
+    plot_sets            sets around a row with three next states, in the triangle of rows, with the worst row of each for given values
     plot_worst_kernel    one row of the worst kernel beside the nominal one
     plot_price           the robust optimum against the radius, with the nominal policy in its own worst case
 
@@ -8,14 +9,73 @@ A function takes the data and an optional matplotlib `ax`, draws, and returns th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from mdps.errors import ModelError, nearest
 from proofs_check.plots import INK, MEASURED, SERIES, _axes, _dress
 
 WORST = SERIES[1]
+
+
+def _kl(q: np.ndarray, p: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(q > 0, q * np.log(q / p), 0.0).sum(axis=-1)
+
+
+DISTANCES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "l1": lambda q, p: np.abs(q - p).sum(axis=-1),
+    "l2": lambda q, p: np.sqrt(((q - p) ** 2).sum(axis=-1)),
+    "linf": lambda q, p: np.abs(q - p).max(axis=-1),
+    "kl": _kl,
+    "chi2": lambda q, p: ((q - p) ** 2 / p).sum(axis=-1),
+}
+"""How far a row q lies from the nominal one; a set holds the rows up to its radius."""
+
+
+def plot_sets(nominal: Sequence[float], values: Sequence[float], radii: Mapping[str, float], ax: Any = None) -> Any:
+    """Draws sets around a row of three probabilities as outlines in the triangle of all rows; a corner is a next state, named with its value.
+
+    nominal  (3,) positive, sums to 1;  values (3,): what the next states are worth;  radii {name in DISTANCES: radius}
+    returns  the axes; a star: the row of the set that is worst for the values (`pgtheory.robust.worst_...`); thin lines join equal expected values
+    raises   ModelError: another number of states, a probability that is not above 0, an unknown set
+    """
+    from pgtheory import robust
+    from proofs_check.pictures import CORNERS, DASHES, HEIGHT
+
+    p, v = np.asarray(nominal, dtype=float), np.asarray(values, dtype=float)
+    if p.shape != (3,) or v.shape != (3,) or not (p > 0).all():
+        raise ModelError(f"the triangle shows three next states, each possible; this row is {p.tolist()}")
+    unknown = [name for name in radii if name not in DISTANCES]
+    if unknown:
+        raise ModelError(f"there is no outline for {unknown[0]!r}.{nearest(unknown[0], list(DISTANCES))}")
+    ax = _axes(ax)
+    fine = 240
+    grid = np.array([(i, j, fine - i - j) for i in range(fine + 1) for j in range(fine + 1 - i)]) / fine
+    places = grid @ CORNERS
+    ax.plot(*np.vstack([CORNERS, CORNERS[:1]]).T, color=INK, linewidth=1.0)
+    ax.tricontour(*places.T, grid @ v, levels=12, colors=INK, linewidths=0.6, alpha=0.3)
+    for k, (name, radius) in enumerate(radii.items()):
+        ax.tricontour(
+            *places.T, DISTANCES[name](grid, p), levels=[radius], colors=[SERIES[k % len(SERIES)]], linewidths=1.8, linestyles=[DASHES[k % 4]]
+        )
+        _, worst = getattr(robust, f"worst_{name}")(p, v, radius)
+        style = {"color": SERIES[k % len(SERIES)], "linestyle": DASHES[k % 4], "linewidth": 1.8, "marker": "*", "markersize": 11}
+        said = {"label": f"{name}, radius {radius:g}", "gid": f"worst-{name}", "zorder": 4, "markeredgecolor": "white"}
+        ax.plot(*(np.asarray(worst, dtype=float) @ CORNERS), **style, **said)
+    ax.plot(*(p @ CORNERS), "o", color=INK, markersize=5, gid="nominal")
+    for s, (corner, offset, side) in enumerate(zip(CORNERS, ((-3, -2), (3, -2), (0, 4)), ("right", "left", "center"), strict=True)):
+        place = {"xytext": offset, "textcoords": "offset points", "ha": side, "va": "bottom" if s == 2 else "top"}
+        ax.annotate(f"$s_{s}$: {v[s]:.3g}", corner, fontsize=8.5, color=INK, **place)
+    ax.set_aspect("equal")
+    ax.axis("off")
+    ax.set_xlim(-0.12, 1.12)
+    ax.set_ylim(-0.1, HEIGHT + 0.1)
+    ax.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper right")
+    ax.set_title("rows near the dot; stars are worst for the values at the corners [reward]", color=INK, loc="left", fontsize=10)
+    return ax
 
 
 def plot_worst_kernel(solution: Any, state: int, action: int | None = None, ax: Any = None) -> Any:
@@ -68,7 +128,7 @@ def plot_price(curve: dict[str, np.ndarray], ax: Any = None) -> Any:
     last = sorted((("robust", "robust policy", MEASURED), ("careless", "nominal policy", WORST)), key=lambda item: curve[item[0]][-1])
     for (name, label, colour), side in zip(last, (-7, 7), strict=True):
         ax.annotate(label, (radius[-1], curve[name][-1]), (5, side), textcoords="offset points", color=colour, fontsize=8, va="center")
-    _dress(ax, xlabel="radius of the set", ylabel="worst-case value from the start")
+    _dress(ax, xlabel="radius of the set", ylabel="worst-case value from the start [reward]")
     saved = curve["robust"] - curve["careless"]
     best = int(np.argmax(saved))
     size = max(1.0, float(np.abs(curve["robust"]).max()))

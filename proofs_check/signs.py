@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import sympy
 
-PROBABILITIES = ("c_inf", "min_optimal_probability", "stage_optimal_probability")
+PROBABILITIES = ("c_inf", "min_optimal_probability", "stage_optimal_probability", "fraction")
+SHARE_OF = "share_of_"
+"""How the name of a symbol begins that stands for a number in (0, 1]."""
 AT_LEAST_ONE = (
     "S", "A", "mismatch", "mismatch_rho_policy", "mismatch_mu_policy", "largest_mismatch", "policy_mismatch", "rho_over_mu", "inverse_mu",
     "mismatch_rho_mu", "soft_mismatch", "soft_mismatch_policy", "stage_mismatch",
@@ -39,11 +41,13 @@ def same(a: sympy.Expr, b: sympy.Expr) -> bool:
 
 
 def _freed(expression: sympy.Expr) -> sympy.Expr:
-    """Over positive variables: `root_x` stands for 1 + u.  The logarithm of a quantity that is at least 1 is a variable of its own: more freedom
-    than there is, so that a sign stays right."""
+    """Over positive variables: `root_x` stands for 1 + u.  The logarithm of a quantity that is at least 1 is a variable of its own, and so is a
+    power of something nonnegative with a variable exponent: more freedom than there is, so that a sign stays right."""
     expression = sympy.sympify(expression)
     logs = [term for term in expression.atoms(sympy.log) if term.args[0].is_Symbol and term.args[0].name in AT_LEAST_ONE]
     expression = expression.subs({term: sympy.Symbol(f"log_{term.args[0]}", nonnegative=True) for term in logs})
+    powers = [term for term in expression.atoms(sympy.Pow) if not term.exp.is_number and nonnegative(term.base)]
+    expression = expression.subs({term: sympy.Symbol(f"power_{k}", nonnegative=True) for k, term in enumerate(sorted(powers, key=str))})
     swap: dict[sympy.Expr, sympy.Expr] = {}
     for symbol in expression.free_symbols:
         if symbol.is_nonnegative:
@@ -51,7 +55,7 @@ def _freed(expression: sympy.Expr) -> sympy.Expr:
         root = sympy.Symbol(f"root_{symbol.name}", positive=True)
         if symbol.name == "gamma":
             swap[symbol] = 1 - 1 / root**2
-        elif symbol.name in PROBABILITIES:
+        elif symbol.name in PROBABILITIES or symbol.name.startswith(SHARE_OF):
             swap[symbol] = 1 / root**2
         else:
             swap[symbol] = root**2 if symbol.name in AT_LEAST_ONE else sympy.Symbol(symbol.name, positive=True)

@@ -12,6 +12,8 @@ are all evaluated along the run; F is the last lemma ("under"; without one F(x) 
     telescoping         B_j = (1/t) sum_k P_j(k), and B_0 = a_t: the difference is monotonicity
     no recursion        B_j = P_j(t)
 
+and where the last lemma bounds the next step's quantity ("one later") everything before it is taken at t - 1.
+
 A link's factor is the quotient of neighbours (at least 1 where the lemma holds), so that the product is bound/measured by construction up to
 rounding;
 that the last B is the theorem's own bound is the composition, and is tested.
@@ -162,7 +164,9 @@ class _Run:
         position = next((i for i, stage in enumerate(stages) if stage.link.rule in RECURSIONS), None)
         before = stages if position is None else stages[:position]
         after = [] if position is None else stages[position:]
-        outer = next((stage for stage in after if stage.link.rule == "under"), None)
+        outer = next((stage for stage in after if stage.link.rule in ("under", "one later")), None)
+        if outer is not None and outer.link.rule == "one later":
+            return self.one_later(composition, before, after, outer)
         inner = self.steps(before, after[0] if after else None)
         if outer is None:
             out = inner
@@ -175,6 +179,21 @@ class _Run:
             if stage.link.rule == "weaken":
                 self.names.append((stage.name, stage.statement.text()))
                 out.append(self.at_t(stage.statement.right))
+        return out
+
+    def one_later(self, composition: Composition, before: list[Stage], after: list[Stage], outer: Stage) -> list[float]:
+        """The same where the last lemma bounds the quantity at t by what the recursion gives at t - 1."""
+        records, context = self.t + 1, self.context
+        kept = {name: None if array is None else array[:, :records] for name, array in (("logits", context.logits), ("minima", context.minima))}
+        earlier = dataclasses.replace(context, times=context.times[:records], policies=context.policies[:, :records], parameters=None, **kept)
+        run = _Run(earlier, self.t - 1, self.case)
+        inner = run.steps(before, after[0])
+        wrapped = _outer(composition, outer)
+        out = [run.under(wrapped, b) for b in [run.at_t(sympy.Symbol(after[0].link.quantity)), *inner]]
+        self.names += [(outer.name, outer.statement.text()), *run.names]
+        for stage in after[after.index(outer) + 1 :]:
+            self.names.append((stage.name, stage.statement.text()))
+            out.append(self.at_t(stage.statement.right))
         return out
 
     def under(self, wrapped: tuple[sympy.Expr, sympy.Symbol], b: float) -> float:
@@ -216,6 +235,7 @@ class _Run:
             for label, text, right in rights:
                 add(label, text, 1 / (1 / a[0] + float((right / now**2).sum())))
             what = "1/a_0 + kappa t against kappa t" if not rule.link.lemma else "1/a_0 against kappa"
+            what = "the largest c so far against each" if rule.link.also else what
             add("start", what, self.at_t(rule.statement.right))
             return out
         for label, text, right in rights:

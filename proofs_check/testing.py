@@ -103,6 +103,7 @@ def check_state_values(evaluate: Callable[[MDP, Array], Any], *, rtol: float | N
 def check_projection(project: Callable[[Array], Any], *, atol: float = 1e-9, seed: int = 0, count: int = 500) -> int:
     """Checks the Euclidean projection onto the probability simplex: `project(x (n,)) -> (n,)`.
 
+    count     random points that are tried besides the named ones;  atol   how far off a coordinate may be
     The optimality conditions are checked, not another implementation: p is a distribution, and x - p is one number where p > 0 and at most
     that number elsewhere.  Points inside, outside, far away, with ties and of length 1 are tried.
 

@@ -29,7 +29,9 @@ def site(tmp_path_factory):
         shutil.copytree(DOCS / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (source / "index.md").write_text(INDEX)
     options = ["-q", "-c", str(DOCS), "-D", f"html_static_path={source / '_static'}"]
-    done = subprocess.run([sys.executable, "-m", "sphinx", "-b", "html", *options, str(source), str(built)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-b", "html", *options, str(source), str(built)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return built
 

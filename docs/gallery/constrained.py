@@ -1,10 +1,10 @@
-"""Three methods under a threshold: their policies among all that can be reached, and their paths around the optimum."""
+"""Two methods under a threshold: policies among all that can be reached, paths around the optimum, and around the saddle point of the Lagrangian."""
 
 from matplotlib.figure import Figure
 
 import mdps
 from mdps.constrained import ConstrainedMDP
-from pgtheory.constrained import DescentAscent, OptimisticDescentAscent, plot_occupancies, plot_path, run_constrained
+from pgtheory.constrained import DescentAscent, OptimisticDescentAscent, plot_lagrangian, plot_occupancies, plot_path, run_constrained
 
 
 def draw() -> Figure:
@@ -13,8 +13,9 @@ def draw() -> Figure:
     problem = ConstrainedMDP(model, [costs], [1.4])
     plain = run_constrained(problem, DescentAscent(3.0, 0.6), 300, record="all")
     eager = run_constrained(problem, OptimisticDescentAscent(3.0, 0.6), 300, record="all")
-    figure = Figure(figsize=(11.0, 4.4), constrained_layout=True)
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(15.0, 4.4), constrained_layout=True)
+    left, middle, right = figure.subplots(1, 3)
     plot_occupancies(eager, ax=left)
-    plot_path({"plain": plain, "optimistic": eager}, right)
+    plot_path({"plain": plain, "optimistic": eager}, middle)
+    plot_lagrangian({"plain": plain, "optimistic": eager}, ax=right)
     return figure

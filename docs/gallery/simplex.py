@@ -6,7 +6,7 @@ import mdps
 import pgtheory
 from proofs_check.pictures import methods_on_simplex
 
-STARTS = {"from the middle": [[1 / 3, 1 / 3, 1 / 3]], "near the worse corner": [[0.05, 0.85, 0.1]], "near the worst": [[0.03, 0.07, 0.9]]}
+STARTS = {"from the middle": [[1 / 3, 1 / 3, 1 / 3]], "near the second best": [[0.05, 0.85, 0.1]], "near the worst": [[0.03, 0.07, 0.9]]}
 METHODS = {
     "softmax PG, η = 2/5": (pgtheory.SoftmaxPG(0.4), 3000),
     "normalised PG, η = 1/5": (pgtheory.Normalised(0.2), 300),

@@ -23,6 +23,7 @@ from mdps.model import MDP
 def from_gymnasium(env: Any, discount: Any = 0.99, **kwargs: Any) -> MDP:
     """The model behind a gymnasium environment or its id ("FrozenLake8x8-v1"; kwargs go to `gymnasium.make`).
 
+    env      the environment, or its id
     start    the environment's initial state distribution, uniform where it has none
     raises   ModelError: gymnasium is not installed, unknown id (lists the nearest), an environment without a transition table
 

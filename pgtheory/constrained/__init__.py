@@ -22,7 +22,7 @@ _HOME = {
     **dict.fromkeys(("PenaltyNPG", "solve_penalised"), "penalty"),
     **dict.fromkeys(("CausalEntropyDual", "explain", "solve_maximum_entropy"), "maximum_entropy"),
     **dict.fromkeys(("ReturnConditioned", "condition_on_returns", "returns_to_go"), "return_conditioned"),
-    **dict.fromkeys(("plot_path", "plot_occupancies", "plot_progress", "reachable"), "pictures"),
+    **dict.fromkeys(("plot_path", "plot_occupancies", "plot_progress", "plot_lagrangian", "reachable"), "pictures"),
 }
 __all__ = sorted(_HOME)
 __getattr__, __dir__ = lazily(__name__, _HOME)

@@ -52,6 +52,7 @@ def optimistic(x: Array, y: Array, before_x: Array, before_y: Array, matrix: Arr
 def run_bilinear(kind: str, matrix: Any, x: Any, y: Any, step_size: Any, iterations: int) -> tuple[Array, Array]:
     """(x_0 .. x_T, y_0 .. y_T) as arrays (T + 1, n), (T + 1, k); rational if the arguments are.  The optimistic step begins with z_before = z_0.
 
+    matrix (n, k);  x (n,), y (k,)   the first points
     raises ModelError: an unknown kind, shapes that do not fit, a step size that is not above 0, no iteration"""
     steps = {"simultaneous": simultaneous, "alternating": alternating, "extragradient": extragradient}
     if kind not in KINDS:

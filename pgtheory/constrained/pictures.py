@@ -3,6 +3,7 @@
     plot_path         gap against violation: the path of the last iterate, and of the average, from start to end
     plot_occupancies  what policies can reach in the plane (cost, reward): the shadow of all occupancies, the budget, and the path of a run in it
     plot_progress     gap and violation over t, last and average, with what the theorem promises
+    plot_lagrangian   a constraint's excess against its multiplier: how a run circles the saddle point of the Lagrangian, or comes to rest in it
 
 A function takes data and an optional matplotlib `ax` (`plot_progress`: two), draws, and returns the `ax`; it never shows a figure.
 """
@@ -21,6 +22,8 @@ from pgtheory.risk.pictures import COLOURS, INK
 
 Array = np.ndarray
 LINES: Mapping[str, Any] = {"last": "-", "average": (0, (5, 2))}
+DASHES = ("-", (0, (1.5, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (8, 3)))
+"""The last iterates of several runs, told apart in grey too."""
 ENDS: tuple[tuple[Iterate, str], ...] = (("last", "s"), ("average", "o"))
 """The two iterates with the marks of their last points."""
 SMALLEST = 1e-12
@@ -37,10 +40,11 @@ def plot_path(runs: ConstrainedRun | Mapping[str, ConstrainedRun], ax: Any = Non
     ax = _axes(ax)
     ax.axhline(0, color=INK, linewidth=0.8)
     ax.axvline(0, color=INK, linewidth=0.8)
-    for colour, (label, run) in zip(COLOURS, named.items(), strict=False):
+    for k, (colour, (label, run)) in enumerate(zip(COLOURS, named.items(), strict=False)):
         for of, marker in ENDS:
             gap, excess = run.gap(of), run.excess(of).max(axis=1)
-            style = {"linewidth": 0.9 if of == "last" else 1.8, "alpha": 0.55 if of == "last" else 1.0, "linestyle": LINES[of]}
+            dash = DASHES[k] if of == "last" else (0, (5, 2 + 3 * k))
+            style = {"linewidth": 0.9 if of == "last" else 1.8, "alpha": 0.55 if of == "last" else 1.0, "linestyle": dash}
             ax.plot(gap, excess, color=colour, label=f"{label}, {of}", gid=f"{of} {label}", **style)
             ax.plot(gap[-1:], excess[-1:], marker, color=colour, markersize=5, gid=f"end {of} {label}")
     one = next(iter(named.values()))
@@ -83,7 +87,7 @@ def plot_occupancies(run: ConstrainedRun | ConstrainedMDP, constraint: str | int
         ax.plot([float(run.solution.cost_values[i])], [run.optimum], "*", color=COLOURS[1], markersize=11, gid="optimum")
         title = _finding(run)
     ax.set_xlabel(f"V of {model.names[i]} [cost]", color=INK)
-    ax.set_ylabel("V of the reward", color=INK)
+    ax.set_ylabel("V of the reward [reward]", color=INK)
     _plain(ax)
     ax.set_title(title, loc="left", color=INK, fontsize=10, pad=18)
     return ax
@@ -92,6 +96,7 @@ def plot_occupancies(run: ConstrainedRun | ConstrainedMDP, constraint: str | int
 def plot_progress(runs: Mapping[str, ConstrainedRun], axes: Sequence[Any] | None = None, guarantees: bool = True) -> Sequence[Any]:
     """Gap (left) and violation (right) over t, on logarithmic axes: last iterate thin, average thick and dashed, the promise at the end a triangle.
 
+    guarantees   whether what the theorem promises is drawn
     Figures at or below 0 (gaps of policies that break a constraint, no violation) are not drawn.
     """
     if axes is None:
@@ -120,6 +125,34 @@ def plot_progress(runs: Mapping[str, ConstrainedRun], axes: Sequence[Any] | None
     handles, labels = axes[1].get_legend_handles_labels()
     axes[1].legend(handles, labels, frameon=False, fontsize=7, labelcolor=INK)
     return axes
+
+
+def plot_lagrangian(runs: ConstrainedRun | Mapping[str, ConstrainedRun], constraint: str | int = 0, ax: Any = None) -> Any:
+    """Draws runs in the plane (excess, multiplier) of one constraint: L(pi, lambda) = V_r - lambda (V_c - b) has its saddle point at the star.
+
+    runs     one run or {label: run} (up to four): the last iterates; a hollow circle is the start, a full one the end
+    returns  the axes; where the optimal multiplier is not unique, the star is at one of them
+    """
+    named = {runs.method.name: runs} if isinstance(runs, ConstrainedRun) else dict(runs)
+    one = next(iter(named.values()))
+    i = one.model.index(constraint)
+    ax = _axes(ax)
+    ax.axvline(0, color=INK, linewidth=0.8)
+    for colour, dash, (label, run) in zip(COLOURS, DASHES, named.items(), strict=False):
+        x, y = run.excess("last")[:, i], np.asarray(run.multipliers, dtype=float)[:, i]
+        ax.plot(x, y, color=colour, linestyle=dash, linewidth=1.2, label=label, gid=f"path {label}")
+        ax.plot(x[:1], y[:1], "o", color=colour, markerfacecolor="white", markersize=6, gid=f"start {label}")
+        ax.plot(x[-1:], y[-1:], "o", color=colour, markersize=6, gid=f"end {label}")
+    best = evaluate(problem_of(one.model.float), one.solution.policy).excess[i]
+    ax.plot(
+        [best], [one.solution.multipliers[i]], "*", color=INK, markersize=12, markeredgecolor="white", zorder=5, gid="saddle", label="saddle point"
+    )
+    ax.set_xlabel(f"excess V_{one.model.names[i]}(ρ) − b [cost]", color=INK)
+    ax.set_ylabel("multiplier λ [reward per cost]", color=INK)
+    ax.legend(frameon=False, fontsize=8, labelcolor=INK)
+    _plain(ax)
+    ax.set_title("right of 0 the constraint is broken, and its multiplier rises", loc="left", color=INK, fontsize=10)
+    return ax
 
 
 def reachable(model: ConstrainedMDP, constraint: str | int = 0) -> Array:
@@ -153,7 +186,10 @@ def reachable(model: ConstrainedMDP, constraint: str | int = 0) -> Array:
 
 
 def _finding(run: ConstrainedRun) -> str:
-    last, mean = (f"gap {run.gap(of)[-1]:.2g}, violation {run.violation(of)[-1]:.2g}" for of in ("last", "average"))
+    def shown(figure: float) -> str:
+        return f"{figure:.2g}" if abs(figure) > SMALLEST else "0"
+
+    last, mean = (f"gap {shown(run.gap(of)[-1])}, violation {shown(run.violation(of)[-1])}" for of in ("last", "average"))
     return f"{run.method.name}, average: {mean}\nlast: {last}"
 
 
@@ -170,4 +206,4 @@ def _axes(ax: Any) -> Any:
     return Figure(figsize=(7.2, 4.4), constrained_layout=True).subplots()
 
 
-__all__ = ["plot_path", "plot_occupancies", "plot_progress", "reachable"]
+__all__ = ["plot_path", "plot_occupancies", "plot_progress", "plot_lagrangian", "reachable"]

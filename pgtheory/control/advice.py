@@ -85,6 +85,7 @@ class Advice:
 def solve_advice(mdp: MDP, human: Any, adherence: Any, price: float = 0.0) -> Advice:
     """The optimal advice for somebody who follows it with the given probability, in floats.
 
+    human (S, A) the policy of who is advised;  adherence, price   as in `advice_model`
     raises   ModelError: as `advice_model`"""
     from pgtheory.exact.batch import batch_optimal
 

@@ -35,7 +35,10 @@ def row_sum_norm(matrix: Array) -> Array:
 
 
 def power_errors(own: Array, model: Array, count: int) -> tuple[Array, Array]:
-    """(|A^k - A^^k|, k |A - A^| max(|A|, |A^|)^(k-1)) for k = 1..count, each (..., count), in the row-sum norm: the first is at most the second."""
+    """(|A^k - A^^k|, k |A - A^| max(|A|, |A^|)^(k-1)) for k = 1..count, each (..., count), in the row-sum norm: the first is at most the second.
+
+    own   A, the true matrices (..., n, n);  model   A^, the assumed ones
+    """
     error, most = row_sum_norm(own - model), _larger(row_sum_norm(own), row_sum_norm(model))
     measured, bounds, power, other, factor = [], [], own, model, most * 0 + 1
     for k in range(1, count + 1):
@@ -48,6 +51,7 @@ def power_errors(own: Array, model: Array, count: int) -> tuple[Array, Array]:
 def biased_step_size(error_share: float, smoothness: float) -> float:
     """1/L: with |g^ - g| <= theta |g|, theta < 1, a step v - alpha g^ with alpha <= 1/L lowers an L-smooth f by at least alpha/2 (1 - theta^2) |g|^2.
 
+    error_share   theta;  smoothness   L
     raises   ModelError: theta outside [0, 1) (then the step may ascend), or a smoothness that is not positive"""
     if not 0 <= error_share < 1:
         raise ModelError(f"error_share is {error_share}; it must lie in [0, 1): with an error as large as the gradient a step may ascend")

@@ -61,6 +61,7 @@ def sample_counts(outcomes: int, samples: int) -> tuple[Array, Array]:
 def pac_bayes_bound(empirical: Any, divergence: Any, samples: int, beta: float, delta: float) -> Any:
     """L^(Q) + (KL(Q | P) + log(1/delta)) / beta + beta / (8 m).
 
+    empirical   L^(Q);  divergence   KL(Q | P);  samples   m
     raises   ModelError: beta not positive, delta outside (0, 1), no samples, a divergence below 0"""
     if not (np.isfinite(beta) and beta > 0):
         raise ModelError(f"beta is {beta}; it must be positive")

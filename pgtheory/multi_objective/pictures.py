@@ -20,6 +20,7 @@ REACHED, MISSED = "#1f6fa8", "#b4561b"
 def plot_front(stochastic: Front, deterministic: Front | None = None, reference: Any = None, ax: Any = None) -> Any:
     """The front of all policies as a line, vertices as discs; deterministic policies that no linear weights reach as crosses.
 
+    stochastic, deterministic   fronts of all policies, and of the deterministic ones
     reference   (2,): shades the area that the deterministic points dominate, the hypervolume
     returns     the axes
     raises      ModelError: points that are not two-dimensional

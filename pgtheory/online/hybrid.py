@@ -41,22 +41,11 @@ class HybridNPG(OptimisticNPG):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (float(self.offline) >= 0 and int(self.offline) == self.offline):
-            raise ModelError(f"offline is {self.offline}; it must be a whole number of episodes, at least 0")
+        check_offline(self.offline)
 
     def data_policy(self, told: Told) -> Array:
         """(H, S, A).  raises ModelError: a behaviour of another shape, or one that is no policy"""
-        H, S, A = told.shape
-        if self.behaviour is None:
-            return np.full((H, S, A), 1.0 / A)
-        given = np.asarray(self.behaviour, dtype=np.float64)
-        if given.shape != (H, S, A):
-            raise ModelError(f"behaviour has shape {given.shape}; it must be {(H, S, A)} (steps, states, actions)")
-        off = np.argwhere(~((given >= 0).all(axis=-1) & (np.abs(given.sum(axis=-1) - 1) <= 1e-9)))
-        if off.size:
-            h, s = (int(i) for i in off[0])
-            raise ModelError(f"behaviour[{h}, {s}] is {given[h, s].tolist()}, no distribution over the actions")
-        return given
+        return behaviour_policy(self.behaviour, told.shape)
 
     def widths(self, told: Told, before: int = 0) -> Widths:
         return super().widths(told, before + int(self.offline))
@@ -65,3 +54,23 @@ class HybridNPG(OptimisticNPG):
         """Counts one offline episode of every run."""
         add(state.model, episode.states, episode.actions, episode.rewards)
         return state
+
+
+def check_offline(offline: int) -> None:
+    """raises ModelError: no whole number of episodes, or a negative one"""
+    if not (float(offline) >= 0 and int(offline) == offline):
+        raise ModelError(f"offline is {offline}; it must be a whole number of episodes, at least 0")
+
+
+def behaviour_policy(behaviour: Array | None, shape: tuple[int, int, int]) -> Array:
+    """(H, S, A): the policy of the data, uniform if None.  raises ModelError: another shape, or no policy, with the place"""
+    if behaviour is None:
+        return np.full(shape, 1.0 / shape[2])
+    given = np.asarray(behaviour, dtype=np.float64)
+    if given.shape != shape:
+        raise ModelError(f"behaviour has shape {given.shape}; it must be {shape} (steps, states, actions)")
+    off = np.argwhere(~((given >= 0).all(axis=-1) & (np.abs(given.sum(axis=-1) - 1) <= 1e-9)))
+    if off.size:
+        h, s = (int(i) for i in off[0])
+        raise ModelError(f"behaviour[{h}, {s}] is {given[h, s].tolist()}, no distribution over the actions")
+    return given

@@ -12,7 +12,9 @@ need 2^S self-normalised bounds (Abbasi-Yadkori, Pal and Szepesvari 2011).  With
 
     E Regret_T <= (exponential weights, as for OptimisticNPG) + sum_h 2 beta_h sqrt(T D) + delta K H
 
-and sqrt 2 times the middle term where the critic is refreshed only once a determinant has doubled, at most H d log2(1 + K / (d ridge)) times.  The
+and sqrt 2 times the middle term where the critic is refreshed only once a determinant has doubled, at most H d log2(1 + K / (d ridge)) times.  With
+inner = I > 0 a policy is searched inside the fitted model at each refresh (`low_switching.py`) and played until the next, so that policies change as
+rarely as the determinants double; the first term is then T (H (H + 1) / 2) sqrt(log A / (2 I)).  The
 term 2 S log 2 is the price of a union over values; the rates in the literature, without S, come from coverings whose constants are not derived here.
 """
 
@@ -26,6 +28,7 @@ import numpy as np
 from mdps.errors import ModelError
 from pgtheory.online.counts import checked_refresh
 from pgtheory.online.guarantees import Guarantee, hedged, ranges
+from pgtheory.online.low_switching import checked_inner, search_error, search_steps, searched
 from pgtheory.online.optimistic import exponential_steps, softmax
 from pgtheory.online.planning import optimistic_values
 from pgtheory.online.runner import Episode, Plan
@@ -38,7 +41,8 @@ MOST_VERTICES = 12
 
 @dataclasses.dataclass(eq=False)
 class Fitted:
-    """gram (N, H, d, d) and targets (N, H, d, S); estimate (N, H, S, A, S) and width (N, H, S, A) of the last refresh; logits (N, H, S, A)."""
+    """gram (N, H, d, d) and targets (N, H, d, S); estimate (N, H, S, A, S) and width (N, H, S, A) of the last refresh; logits (N, H, S, A);
+    held (N, H, S, A), where policies are searched: the one that is played."""
 
     features: Array
     gram: Array
@@ -50,6 +54,7 @@ class Fitted:
     told: Told
     steps: Array
     betas: Array
+    held: Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +66,7 @@ class LinearNPG:
     scale      factor of the bonus, at least 0;  step_size factor of the steps;  delta as for the other learners
     refresh    "every" episode, or at a "doubling" of a determinant
     rewards    "known" beforehand, or "revealed" after each episode
+    inner      0: one step of the weights an episode; I > 0: searches of I steps at the refreshes, for known rewards
     guarantee  module docstring; none where scale is not 1, or the transitions of the task are not linear in the features within the radius
     source     Jin, Yang, Wang and Jordan (2020), Cai, Yang, Jin and Wang (2020), as recalled; constants derived in docs/theory/online.md
     """
@@ -73,6 +79,7 @@ class LinearNPG:
     delta: float | None = None
     refresh: str = "every"
     rewards: str = "known"
+    inner: int = 0
     name: ClassVar[str] = "linear-npg"
 
     def __post_init__(self) -> None:
@@ -87,6 +94,8 @@ class LinearNPG:
         if self.rewards not in ("known", "revealed"):
             raise ModelError(f"rewards is {self.rewards!r}; it is 'known' or 'revealed'")
         checked_refresh(self.refresh)
+        if checked_inner(self.inner, 0) and self.rewards != "known":
+            raise ModelError("a search inside the model needs rewards that are known: leave inner at 0, or give rewards='known'")
 
     @property
     def knows(self) -> frozenset[str]:
@@ -131,17 +140,20 @@ class LinearNPG:
             exponential_steps(told, self.step_size),
             self.betas(told, d),
         )
-        _refit(state, np.arange(runs))
+        if self.inner:
+            state.steps, state.held = search_steps(told, self.inner), np.zeros((runs, H, S, A))
+        self._refit(state, np.arange(runs))
         return state
 
     def plan(self, state: Fitted, k: int) -> Plan:
-        return Plan(softmax(state.logits))
+        return Plan(softmax(state.logits) if state.held is None else state.held)
 
     def update(self, state: Fitted, k: int, plan: Plan, episode: Episode) -> Fitted:
-        known = state.told.rewards if episode.table is None else episode.table
-        rewards = np.broadcast_to(known, plan.policies.shape)  # type: ignore[arg-type]
-        Q, _, _ = optimistic_values(rewards, state.estimate, self.scale * state.betas[:, None, None] * state.width, plan.policies)
-        state.logits += state.steps[:, None, None] * Q
+        if state.held is None:
+            known = state.told.rewards if episode.table is None else episode.table
+            rewards = np.broadcast_to(known, plan.policies.shape)  # type: ignore[arg-type]
+            Q, _, _ = optimistic_values(rewards, state.estimate, self._bonus(state.betas, state.width), plan.policies)
+            state.logits += state.steps[:, None, None] * Q
         n, H = episode.actions.shape
         every, due = np.arange(n), np.zeros(n, dtype=bool)
         for h in range(H):
@@ -150,8 +162,21 @@ class LinearNPG:
             state.targets[every, h, :, episode.states[:, h + 1]] += phi
             if self.refresh == "doubling":
                 due |= np.linalg.slogdet(state.gram[:, h])[1] > state.volume[:, h] + np.log(2)
-        _refit(state, every if self.refresh == "every" else np.flatnonzero(due))
+        self._refit(state, every if self.refresh == "every" else np.flatnonzero(due))
         return state
+
+    def _bonus(self, betas: Array, width: Array) -> Array:
+        return np.asarray(self.scale * betas[:, None, None] * width)
+
+    def _refit(self, state: Fitted, due: Array) -> None:
+        """Least squares, widths and, where they are searched, policies of the runs `due`."""
+        if not due.size:
+            return
+        _least_squares(state, due)
+        if state.held is not None:
+            bonus = self._bonus(state.betas, state.width[due])
+            rewards = np.broadcast_to(state.told.rewards, bonus.shape)  # type: ignore[arg-type]
+            state.held[due] = searched(rewards, state.estimate[due], bonus, state.told.start, state.steps)
 
     def assumption(self, task: Episodic) -> str:
         """Why the task is not linear in the features within the radius; empty where it is."""
@@ -168,15 +193,13 @@ class LinearNPG:
         d = self.table(told.shape).shape[2]
         potential = 2 * d * np.log1p(times / (d * self.ridge))
         stale = np.sqrt(2.0) if self.refresh == "doubling" else 1.0
-        leaders = hedged(told.shape, told.episodes, times, float(self.step_size))
+        leaders = times * search_error(told.shape, self.inner) if self.inner else hedged(told.shape, told.episodes, times, float(self.step_size))
         total = leaders + 2 * stale * self.betas(told, d).sum() * np.sqrt(times * potential) + self.failure(told) * told.episodes * told.shape[0]
         return Guarantee(total, f"expected regret, transitions linear in {d} features")
 
 
-def _refit(state: Fitted, due: Array) -> None:
-    """Least squares and widths of the runs `due`."""
-    if not due.size:
-        return
+def _least_squares(state: Fitted, due: Array) -> None:
+    """Estimates, widths and determinants of the runs `due`."""
     gram, H = state.gram[due], state.gram.shape[1]
     S, A, d = state.features.shape
     flat = state.features.reshape(S * A, d)

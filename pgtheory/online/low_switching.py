@@ -22,7 +22,7 @@ from typing import ClassVar
 import numpy as np
 
 from mdps.errors import ModelError
-from pgtheory.online.counts import Model, add, empty_model
+from pgtheory.online.counts import add, empty_model
 from pgtheory.online.guarantees import Guarantee, hedged, ranges, visited
 from pgtheory.online.optimistic import Optimist, Planned, exponential_steps, softmax
 from pgtheory.online.planning import optimistic_values
@@ -47,20 +47,20 @@ class LowSwitchingNPG(Optimist):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (float(self.inner) >= 1 and int(self.inner) == self.inner):
-            raise ModelError(f"inner is {self.inner}; it must be a whole number, at least 1")
+        checked_inner(self.inner)
 
     def start(self, told: Told, runs: int) -> Planned:
         H, S, A = told.shape
         model = empty_model(told, runs, self.widths(told), self.refresh)
         state = Planned(model, np.empty((runs, H, S, A)), np.empty((runs, S)), np.ones(runs, dtype=bool))
-        state.begins, state.steps = told.start, exponential_steps(dataclasses.replace(told, episodes=self.inner), 1.0)
+        state.begins, state.steps = told.start, search_steps(told, self.inner)
         return state
 
     def plan(self, state: Planned, k: int) -> Plan:
         if state.due.any():
-            state.policies[state.due] = searched(state.model, state.due, state.begins, state.steps, self.inner)
-            state.due[:] = False
+            due, m = state.due, state.model
+            state.policies[due] = searched(m.rewards[due], m.estimate[due], m.bonus[due], state.begins, state.steps)
+            due[:] = False
         return Plan(state.policies)
 
     def update(self, state: Planned, k: int, plan: Plan, episode: Episode) -> Planned:
@@ -70,21 +70,40 @@ class LowSwitchingNPG(Optimist):
     def guarantee(self, told: Told, times: Array) -> Guarantee | None:
         if self.bonus != "l1" or self.scale != 1 or self.refresh != "doubling" or not told.fixed:
             return None
-        search = hedged(told.shape, self.inner, np.array([self.inner]))[0] / self.inner
         known = float(ranges(told.shape).sum()) * visited(told.shape, times, self.widths(told).log, self.stale)
-        total = times * search + known + self.reward_sum(told, times) + self.failure(told) * told.episodes * told.shape[0]
+        total = (
+            times * search_error(told.shape, self.inner) + known + self.reward_sum(told, times) + self.failure(told) * told.episodes * told.shape[0]
+        )
         return Guarantee(total, f"expected regret; {self.inner} steps of exponential weights in the model at each doubling")
 
 
-def searched(model: Model, due: Array, start: Array, steps: Array, inner: int) -> Array:
-    """(n, H, S, A): for each run that is due, the policy with the largest optimistic value from the start among `inner` of exponential weights."""
-    rewards, estimate, bonus = model.rewards[due], model.estimate[due], model.bonus[due]
-    logits, best, most = np.zeros_like(rewards), np.zeros_like(rewards), np.full(len(rewards), -np.inf)
-    for _ in range(inner):
+def searched(rewards: Array, estimate: Array, bonus: Array, start: Array, steps: Array) -> Array:
+    """(N, H, S, A): for each model the policy with the largest optimistic value from the start among I of exponential weights.
+
+    rewards, bonus (N, H, S, A), estimate (N, H, S, A, S), steps (I, H): eta_h of each step of the search"""
+    logits, best, most = np.zeros(rewards.shape), np.zeros(rewards.shape), np.full(len(rewards), -np.inf)
+    for eta in steps:
         policies = softmax(logits)
         Q, V, _ = optimistic_values(rewards, estimate, bonus, policies)
         value = (V[:, 0] * start).sum(axis=-1)
         better = value > most
         best[better], most[better] = policies[better], value[better]
-        logits += steps[:, None, None] * Q
+        logits += eta[:, None, None] * Q
     return best
+
+
+def search_steps(told: Told, inner: int) -> Array:
+    """(I, H): the steps of a search of I = inner steps."""
+    return np.tile(exponential_steps(dataclasses.replace(told, episodes=inner), 1.0), (inner, 1))
+
+
+def search_error(shape: tuple[int, int, int], inner: int) -> float:
+    """(H (H + 1) / 2) sqrt(log A / (2 I)): how far the best of a search may be below the optimum."""
+    return float(hedged(shape, inner, np.array([inner]))[0] / inner)
+
+
+def checked_inner(inner: int, least: int = 1) -> int:
+    """The steps of a search.  raises ModelError: no whole number of at least `least`"""
+    if not (float(inner) >= least and int(inner) == inner):
+        raise ModelError(f"inner is {inner}; it must be a whole number, at least {least}")
+    return int(inner)

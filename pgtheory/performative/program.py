@@ -125,6 +125,7 @@ def bandit_step(rewards: Any, regularisation: Any) -> Array:
 def performative_optimum(mdp: MDP, matrix: Any, regularisation: float) -> Array:
     """argmax <d, r - M d> - (lam / 2) |d|^2 over the occupancies of the model, (S, A): what a planner would choose who knows the answer.
 
+    matrix   M (SA, SA), or a number for that multiple of the identity
     raises   ModelError: as `linear_response`; an objective that is not concave (names the eigenvalue)"""
     check_regularisation(regularisation)
     model = linear_response(mdp, matrix)

@@ -122,7 +122,10 @@ def _repeat(model: Performative, step: Callable[[Array, Array, Array], Array], i
 
 
 def unrest(model: Performative, regularisation: float, occupancy: Any) -> float:
-    """|T(d) - d|, T one step of repeated optimisation: 0 exactly where d is performatively stable."""
+    """|T(d) - d|, T one step of repeated optimisation: 0 exactly where d is performatively stable.
+
+    occupancy   d (S, A)
+    """
     deployed = np.asarray(occupancy, dtype=np.float64)
     transitions, rewards = model.answer(deployed)
     best = best_occupancy(transitions, rewards, model.discount, model.start, regularisation)

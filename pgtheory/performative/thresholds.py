@@ -51,6 +51,7 @@ def _reward_sensitivity(model: Performative) -> float:
 def drift_factor(discount: float, num_states: int, transition_sensitivity: float) -> float:
     """gamma sqrt(S/2) eps_p / (1 - gamma)^2: contraction of the occupancy of one policy whose chain answers (0 with one state).
 
+    transition_sensitivity   eps_p: how far the transitions move for one unit of occupancy
     For rows that sum to 1.  Where part of a row ends the process the totals of the occupancies differ too, and only
     gamma sqrt(S) eps_p / (1 - gamma)^2 is promised."""
     if num_states < 2:
@@ -61,6 +62,7 @@ def drift_factor(discount: float, num_states: int, transition_sensitivity: float
 def recalled_threshold(num_states: int, discount: float, reward_sensitivity: float, transition_sensitivity: float) -> float:
     """12 S^(3/2) (2 eps_r + 5 S eps_p) / (1 - gamma)^4: the regulariser above which the published theorem, as recalled, promises convergence.
 
+    reward_sensitivity, transition_sensitivity   eps_r, eps_p
     It does so with fixed transitions; with transitions that answer, `model.seesaw` goes round for ever above it."""
     return float(12 * num_states**1.5 * (2 * reward_sensitivity + 5 * num_states * transition_sensitivity) / (1 - discount) ** 4)
 
@@ -68,6 +70,7 @@ def recalled_threshold(num_states: int, discount: float, reward_sensitivity: flo
 def noise_floor(reward_sensitivity: float, regularisation: float, error: float) -> float:
     """e / (lam - eps): how far from the stable occupancy answers that are wrong by at most e (Euclidean) can keep repeated optimisation.
 
+    reward_sensitivity   eps;  regularisation   lam;  error   e
     raises   ModelError: eps >= lam, where there is no such radius"""
     if reward_sensitivity >= regularisation:
         raise ModelError(f"reward_sensitivity {reward_sensitivity:g} is not below the regularisation {regularisation:g}: nothing is promised")

@@ -56,6 +56,7 @@ def orchestrated_backup(
 def orchestrated_iteration(mdp: MDP, mapping: str | Mapping, steps: int, initial: Any, reward_rate: Any = 1, map_rate: Any = 1) -> Array:
     """(steps + 1, S, A): the action values after each step, from `initial` (S, A), which must lie in the mapping's domain.
 
+    reward_rate, map_rate   shares in (0, 1] of the way to the Bellman backup, and of the way that the mapped value moves
     raises  ModelError: unknown mapping, a rate outside (0, 1]
     """
     check_rectangular(mdp)

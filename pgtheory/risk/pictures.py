@@ -19,6 +19,9 @@ COLOURS = ("#1f6fa8", "#b4561b", "#2e7d4f", "#8455a3")
 DASHES: Mapping[str, Any] = {"mean": "solid", "cvar": (0, (6, 2)), "evar": (0, (2, 2)), "entropic": (0, (6, 2, 1, 2)), "worst": (0, (1, 3))}
 """One dash a measure, so that grey prints lose nothing; others are drawn as CVaR."""
 
+LAWS: tuple[Any, ...] = ("-", (0, (1.5, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (9, 2)))
+"""The same for laws."""
+
 
 def plot_profile(laws: Law | Mapping[str, Law], measures: Sequence[Measure | str] = ("mean", "cvar:0.1", "evar:0.1"), ax: Any = None) -> Any:
     """Distribution functions of returns, one colour a law, with a vertical line at each risk, named at its top.
@@ -30,12 +33,12 @@ def plot_profile(laws: Law | Mapping[str, Law], measures: Sequence[Measure | str
     named = {"return": laws} if isinstance(laws, Law) else dict(laws)
     ax = _axes(ax)
     marks = []
-    for colour, (name, law) in zip(COLOURS, named.items(), strict=False):
+    for colour, dash, (name, law) in zip(COLOURS, LAWS, named.items(), strict=False):
         p, x = law.floats()
         edge = 0.04 * max(float(x[-1] - x[0]), 1e-9)
         steps = np.concatenate([[x[0] - edge], x, [x[-1] + edge]])
         height = np.concatenate([[0.0], p.cumsum(), [1.0]])
-        ax.step(steps, height, where="post", color=colour, linewidth=1.8, label=name, gid=f"law {name}")
+        ax.step(steps, height, where="post", color=colour, linewidth=1.8, linestyle=dash, label=name, gid=f"law {name}")
         for measure in map(parse, measures):
             value = float(measure.value(p, x))
             ax.axvline(

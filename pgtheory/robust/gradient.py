@@ -37,6 +37,7 @@ RATIONAL_SETS = ("l1", "tv", "contamination", "linf")
 def worst_gradient(policy: Array, nominal: Array, rewards: Array, discount: Any, start: Array, answer: Answer) -> tuple[Array, Array, Array]:
     """(d Q, V_rob, P_pi): the gradient of J(pi) with respect to the probabilities (..., S, A), the worst-case values, the worst kernel.
 
+    answer   nature's rows for given values, as in `nature`
     source   Danskin's theorem and the policy gradient theorem at P_pi.  Float64 and rationals."""
     values, kernels = worst_kernel(policy, nominal, rewards, discount, answer)
     _, visits = arithmetic.policy_values_and_visits(policy, kernels, rewards, discount, start)
@@ -44,7 +45,10 @@ def worst_gradient(policy: Array, nominal: Array, rewards: Array, discount: Any,
 
 
 def worst_softmax_gradient(policy: Array, nominal: Array, rewards: Array, discount: Any, start: Array, answer: Answer) -> Array:
-    """d pi (Q - V) at the worst kernel, (..., S, A): the gradient of J with respect to logits of the policy."""
+    """d pi (Q - V) at the worst kernel, (..., S, A): the gradient of J with respect to logits of the policy.
+
+    answer   nature's rows for given values, as in `nature`
+    """
     slopes, _, _ = worst_gradient(policy, nominal, rewards, discount, start, answer)
     return policy * (slopes - (policy * slopes).sum(axis=-1)[..., None])
 

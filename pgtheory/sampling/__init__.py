@@ -33,6 +33,7 @@ _HOME = {
     "ScalarisedBatch": "scalarised",
     "reward_to_go_gradient": "simulator",
     "Bandit": "bandits",
+    "ChangingBandit": "bandits",
     "SoftmaxGradient": "bandits",
     "MirrorDescent": "bandits",
     "InverseGapWeighting": "gap_weighting",

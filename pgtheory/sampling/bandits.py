@@ -1,6 +1,7 @@
 """Bandit learners: policy gradients and online mirror descent from one reward a round, exactly on small trees and by many compiled runs.
 
-K arms; arm a pays one of finitely many rewards.  In round t = 1, 2, ... a learner has a distribution p, pulls a ~ p, sees the reward x:
+K arms; arm a pays one of finitely many rewards, or what an oblivious adversary wrote down for the round (`ChangingBandit`).  In round t = 1, 2, ...
+a learner has a distribution p, pulls a ~ p, sees the reward x:
 
     SoftmaxGradient          theta += eta (x - b) (e_a - p)                    p = softmax(theta)      (Williams 1992)
       natural=True           theta_a += eta (x - b) / p_a                      the natural gradient of the same sample
@@ -88,6 +89,40 @@ class Bandit:
 
 
 @dataclasses.dataclass(frozen=True)
+class ChangingBandit:
+    """Arms whose sure rewards change from round to round, whatever is pulled: an oblivious adversary.
+
+    rewards   (T, K): what arm a pays in round t; at most T rounds are played
+    raises    ModelError: another shape, a reward that is not finite (says where)
+
+    Regret is against the arm with the largest sum over all T rounds, so early rounds may have a negative one."""
+
+    rewards: Array
+
+    def __post_init__(self) -> None:
+        rewards = np.array(self.rewards, dtype=np.float64)
+        if rewards.ndim != 2 or 0 in rewards.shape:
+            raise ModelError(f"rewards have shape {rewards.shape}; they must be (rounds, arms)")
+        if not np.isfinite(rewards).all():
+            raise ModelError(f"rewards[{', '.join(str(int(k)) for k in np.argwhere(~np.isfinite(rewards))[0])}] is not finite")
+        object.__setattr__(self, "rewards", rewards)
+
+    @property
+    def means(self) -> Array:
+        """(K,): mean rewards over all rounds."""
+        return np.asarray(self.rewards.mean(axis=0))
+
+    @property
+    def gaps(self) -> Array:
+        """(T, K): what the arm that is best over all rounds pays more than each arm, round by round."""
+        return self.rewards[:, [int(self.rewards.sum(axis=0).argmax())]] - self.rewards
+
+    def round_of(self, t: int) -> Bandit:
+        """The bandit of round t = 1 .. T."""
+        return Bandit.sure(self.rewards[t - 1])
+
+
+@dataclasses.dataclass(frozen=True)
 class SoftmaxGradient:
     """Stochastic (natural) policy gradient on the logits.
 
@@ -107,7 +142,7 @@ class SoftmaxGradient:
         if isinstance(self.baseline, str) and self.baseline not in ("value", "optimal"):
             raise ModelError(f"baseline is {self.baseline!r}; it is a number, 'value' or 'optimal'")
 
-    def start(self, bandit: Bandit) -> Array:
+    def start(self, bandit: Bandit | ChangingBandit) -> Array:
         logits = np.zeros(len(bandit.means)) if self.logits is None else np.array(self.logits, dtype=np.float64)
         if logits.shape != bandit.means.shape or not np.isfinite(logits).all():
             raise ModelError(f"logits must be {len(bandit.means)} finite numbers, one an arm; they have shape {logits.shape}")
@@ -165,7 +200,7 @@ class MirrorDescent:
         if not float(self.step_size) > 0:
             raise ModelError(f"step_size is {self.step_size}; it must be above 0")
 
-    def start(self, bandit: Bandit) -> Array:
+    def start(self, bandit: Bandit | ChangingBandit) -> Array:
         return np.zeros((1, len(bandit.means)))
 
     def policy(self, state: Array, round_: int) -> Array:
@@ -216,20 +251,22 @@ class Expectations:
     policy: Array
 
 
-def expectations(learner: Any, bandit: Bandit, horizon: int) -> Expectations:
+def expectations(learner: Any, bandit: Bandit | ChangingBandit, horizon: int) -> Expectations:
     """Follows every sequence of actions and rewards for `horizon` rounds.
 
     learner   one of this module, or an object with start(bandit), policy(state, round), update(state, round, p, arm, reward, means); states (N, K)
-    raises    ModelError: horizon below 1, more than 2^22 sequences
+    bandit    `Bandit` or `ChangingBandit`
+    raises    ModelError: horizon below 1 or above the rounds of a changing bandit, more than 2^22 sequences
     """
-    horizon = _count("horizon", horizon, 1)
-    state, weight = learner.start(bandit), np.ones(1)
-    arms, outcomes = np.nonzero(bandit.probabilities > 0)
+    horizon, played = _rounds(bandit, horizon), bandit
+    state, weight = learner.start(played), np.ones(1)
     regret, policies = np.zeros(horizon), []
     for t in range(1, horizon + 1):
+        bandit = played.round_of(t) if isinstance(played, ChangingBandit) else played
+        arms, outcomes = np.nonzero(bandit.probabilities > 0)
         p = learner.policy(state, t)
         policies.append(weight @ p)
-        regret[t - 1] = policies[-1] @ bandit.gaps
+        regret[t - 1] = policies[-1] @ (played.gaps[t - 1] if isinstance(played, ChangingBandit) else bandit.gaps)
         count = len(state) * arms.size
         if count > MOST_LEAVES:
             raise ModelError(f"after {t} rounds there are {count:,} sequences; at most {MOST_LEAVES:,} are followed. Take a shorter horizon")
@@ -260,7 +297,7 @@ class Runs:
 
 def replicate(
     learner: Any,
-    bandit: Bandit,
+    bandit: Bandit | ChangingBandit,
     horizon: int,
     runs: int,
     seed: int = 0,
@@ -271,12 +308,12 @@ def replicate(
 ) -> Runs:
     """`runs` independent runs in compiled code.
 
-    learner  `SoftmaxGradient`, `MirrorDescent`, or one with compiled(rewards, cumulative, gaps) such as `InverseGapWeighting`
+    learner  `SoftmaxGradient`, `MirrorDescent`, or one with compiled(rewards, cumulative, gaps, good) such as `InverseGapWeighting`
     times    rounds to record, increasing; by default the last one
     first    number of the first run: runs first .. first + runs - 1 of the seed
     raises   ModelError: no run, horizon below 1, times outside 1 .. horizon, a bad seed
     """
-    horizon, runs, first = _count("horizon", horizon, 1), _count("runs", runs, 1), _count("first", first, 0)
+    horizon, runs, first = _rounds(bandit, horizon), _count("runs", runs, 1), _count("first", first, 0)
     recorded = np.array([horizon] if times is None else times, dtype=np.int64)
     if recorded.size == 0 or recorded[0] < 1 or recorded[-1] > horizon or (np.diff(recorded) <= 0).any():
         raise ModelError(f"times must be increasing rounds in 1 .. {horizon}; got {recorded.tolist()}")
@@ -298,27 +335,41 @@ def replicate(
     return Runs(recorded, regret, best, policy)
 
 
-def _job(learner: Any, bandit: Bandit) -> Callable[..., None]:
+def _rounds(bandit: Bandit | ChangingBandit, horizon: Any) -> int:
+    rounds = _count("horizon", horizon, 1)
+    if isinstance(bandit, ChangingBandit) and rounds > len(bandit.rewards):
+        raise ModelError(f"horizon is {rounds}; the rewards are told for {len(bandit.rewards)} rounds")
+    return rounds
+
+
+def _job(learner: Any, bandit: Bandit | ChangingBandit) -> Callable[..., None]:
     from pgtheory.sampling import pulls
 
-    sums = bandit.probabilities.cumsum(axis=1)
-    rewards, cumulative, gaps, means = gate(bandit.rewards, sums / sums[:, -1:], bandit.gaps, bandit.means)
+    if isinstance(bandit, ChangingBandit):
+        outcomes, sums, apart, by_round = bandit.rewards[..., None], np.ones((*bandit.rewards.shape, 1)), bandit.gaps, bandit.rewards
+        best = bandit.means == bandit.means.max()
+    else:
+        sums = bandit.probabilities.cumsum(axis=1)
+        outcomes, sums, apart, by_round = bandit.rewards[None], (sums / sums[:, -1:])[None], bandit.gaps[None], bandit.means[None]
+        best = bandit.gaps == 0
+    (good,) = gate(best, dtype=np.bool_)
+    rewards, cumulative, gaps, means = gate(outcomes, sums, apart, by_round)
     if isinstance(learner, SoftmaxGradient):
         (logits,) = gate(learner.start(bandit)[0])
         rule = {"value": 1, "optimal": 2}.get(learner.baseline, 0) if isinstance(learner.baseline, str) else 0
         number = 0.0 if rule else float(learner.baseline)
 
         def job(*rest: Any) -> None:
-            pulls.softmax_runs(rewards, cumulative, gaps, means, logits, float(learner.step_size), rule, number, bool(learner.natural), *rest)
+            pulls.softmax_runs(rewards, cumulative, gaps, good, means, logits, float(learner.step_size), rule, number, bool(learner.natural), *rest)
 
     elif isinstance(learner, MirrorDescent):
         kind = POTENTIALS.index(learner.potential)
 
         def job(*rest: Any) -> None:
-            pulls.mirror_runs(rewards, cumulative, gaps, float(learner.step_size), kind, bool(learner.decreasing), *rest)
+            pulls.mirror_runs(rewards, cumulative, gaps, good, float(learner.step_size), kind, bool(learner.decreasing), *rest)
 
     elif hasattr(learner, "compiled"):
-        job = learner.compiled(rewards, cumulative, gaps)
+        job = learner.compiled(rewards, cumulative, gaps, good)
     else:
         raise ModelError(f"{type(learner).__name__} has no compiled run; `expectations` takes any learner")
     return job

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from mdps.errors import ModelError
-from pgtheory.sampling.bandits import Bandit, weights_of
+from pgtheory.sampling.bandits import Bandit, ChangingBandit, weights_of
 
 Array = np.ndarray
 
@@ -45,7 +45,7 @@ class InverseGapWeighting:
         if not np.isfinite(self.prior):
             raise ModelError(f"prior is {self.prior}; it must be finite")
 
-    def start(self, bandit: Bandit) -> Array:
+    def start(self, bandit: Bandit | ChangingBandit) -> Array:
         """(1, 2 K): sums of rewards and counts."""
         arms = len(bandit.means)
         return np.concatenate([np.full(arms, self.weight * self.prior), np.full(arms, self.weight)])[None]
@@ -63,13 +63,13 @@ class InverseGapWeighting:
         out[every, arms + arm] += 1
         return out
 
-    def compiled(self, rewards: Array, cumulative: Array, gaps: Array) -> Callable[..., None]:
+    def compiled(self, rewards: Array, cumulative: Array, gaps: Array, good: Array) -> Callable[..., None]:
         """The compiled run of many."""
         from pgtheory.sampling import pulls
 
         numbers = float(self.scale), bool(self.growing), float(self.prior), float(self.weight)
 
         def job(*rest: Any) -> None:
-            pulls.gap_runs(rewards, cumulative, gaps, *numbers, *rest)
+            pulls.gap_runs(rewards, cumulative, gaps, good, *numbers, *rest)
 
         return job

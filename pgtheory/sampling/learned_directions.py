@@ -27,7 +27,7 @@ from mdps.model import MDP
 from pgtheory.arithmetic import softmax
 from pgtheory.sampling.baselines import ControlVariates, solutions
 from pgtheory.sampling.directions import Direction, Draw, Memory, _check_weight
-from pgtheory.sampling.estimators import GAE, RewardToGo, discounted_rewards
+from pgtheory.sampling.estimators import GAE, RewardToGo
 from pgtheory.sampling.simulator import Paths
 
 Array = np.ndarray
@@ -97,14 +97,11 @@ class LearningCritic(_Learning):
 
     def learnt(self, mdp: MDP, policy: Array, learned: Array, paths: Paths) -> Array:
         now, ahead = paths.states[:, :-1], paths.states[:, 1:]
-        paid, powers = discounted_rewards(mdp, policy, paths.states, paths.actions)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rewards = np.where(powers > 0, paid / powers, 0.0)
+        rewards = np.asarray(mdp.float.pair_rewards)[np.asarray(mdp.first_pair)[now] + paths.actions]
         moved = rewards + float(mdp.discount) * learned[ahead] - learned[now]
-        use = np.broadcast_to(powers > 0, now.shape).astype(np.float64)  # with discount 0 only the first reward is known here
-        visits = np.bincount(now.reshape(-1), weights=use.reshape(-1), minlength=mdp.num_states)
-        sums = np.bincount(now.reshape(-1), weights=(moved * use).reshape(-1), minlength=mdp.num_states)
-        return np.asarray(learned + self.critic_step * sums / np.maximum(visits, 1.0))
+        visits = np.bincount(now.reshape(-1), minlength=mdp.num_states)
+        sums = np.bincount(now.reshape(-1), weights=moved.reshape(-1), minlength=mdp.num_states)
+        return np.asarray(learned + self.critic_step * sums / np.maximum(visits, 1))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The compiled runs of bandit learners (`pgtheory.sampling.bandits` has the rules).
 
-A round draws two numbers of the run's stream: the arm, then what it pays.  Losses are kept relative to their least one, and Newton's method for
-the mirror weights begins at the last round's root, which is below the next one."""
+A round draws two numbers of the run's stream: the arm, then what it pays.  Round t reads row t - 1 of the tables, or the only row.  Losses are kept
+relative to their least one; Newton's method for the mirror weights rises from the left end of the root's interval without passing the root."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def softmax_into(logits, p):  # type: ignore[no-untyped-def]
 
 
 @lean
-def softmax_runs(rewards, cumulative, gaps, means, start, eta, rule, number, natural, seed, run, times, regret, best, policy):  # type: ignore[no-untyped-def]
+def softmax_runs(rewards, cumulative, gaps, good, means, start, eta, rule, number, natural, seed, run, times, regret, best, policy):  # type: ignore[no-untyped-def]
     """Runs run .. run + n - 1 of `SoftmaxGradient`.  rule: 0 the number as baseline, 1 the value, 2 the baseline of least variance."""
     arms = start.size
     logits, p = np.empty(arms), np.empty(arms)
@@ -53,17 +53,18 @@ def softmax_runs(rewards, cumulative, gaps, means, start, eta, rule, number, nat
         softmax_into(logits, p)
         total, record = 0.0, 0
         for t in range(1, times[-1] + 1):
+            row = min(t, gaps.shape[0]) - 1
             for a in range(arms):
-                total += p[a] * gaps[a]
+                total += p[a] * gaps[row, a]
             arm = draw(p, (mix(key) >> S11) * UNIT)
             key += step
-            paid = rewards[arm, outcome(cumulative[arm], (mix(key) >> S11) * UNIT)]
+            paid = rewards[row, arm, outcome(cumulative[row, arm], (mix(key) >> S11) * UNIT)]
             key += step
             base = number
             if rule == 1:
                 base = 0.0
                 for a in range(arms):
-                    base += p[a] * means[a]
+                    base += p[a] * means[row, a]
             elif rule == 2:
                 square, weight, base, least = 0.0, 0.0, 0.0, 1.0
                 for a in range(arms):
@@ -74,7 +75,7 @@ def softmax_runs(rewards, cumulative, gaps, means, start, eta, rule, number, nat
                     if p[a] > 0.0:
                         w = least / p[a] if natural else p[a] * (1.0 - 2.0 * p[a] + square)
                         weight += w
-                        base += w * means[a]
+                        base += w * means[row, a]
                 base = base / weight if weight > 0.0 else 0.0
             gain = eta * (paid - base)
             if natural:
@@ -88,7 +89,7 @@ def softmax_runs(rewards, cumulative, gaps, means, start, eta, rule, number, nat
                 regret[c, record] = total
                 best[c, record] = 0.0
                 for a in range(arms):
-                    if gaps[a] == 0.0:
+                    if good[a]:
                         best[c, record] += p[a]
                 record += 1
         policy[c] = p
@@ -117,9 +118,9 @@ def weights_into(losses, least, rate, kind, p):  # type: ignore[no-untyped-def]
 
 
 @lean
-def gap_runs(rewards, cumulative, gaps, scale, growing, prior, weight, seed, run, times, regret, best, policy):  # type: ignore[no-untyped-def]
+def gap_runs(rewards, cumulative, gaps, good, scale, growing, prior, weight, seed, run, times, regret, best, policy):  # type: ignore[no-untyped-def]
     """Runs run .. run + n - 1 of `InverseGapWeighting`."""
-    arms = gaps.size
+    arms = gaps.shape[1]
     losses, p, sums, counts = np.empty(arms), np.empty(arms), np.empty(arms), np.empty(arms)
     for c in range(regret.shape[0]):
         key, step = stream(seed, run + c)
@@ -140,25 +141,26 @@ def gap_runs(rewards, cumulative, gaps, scale, growing, prior, weight, seed, run
                 regret[c, record] = total
                 best[c, record] = 0.0
                 for a in range(arms):
-                    if gaps[a] == 0.0:
+                    if good[a]:
                         best[c, record] += p[a]
                 record += 1
             if t > times[-1]:
                 break
+            row = min(t, gaps.shape[0]) - 1
             for a in range(arms):
-                total += p[a] * gaps[a]
+                total += p[a] * gaps[row, a]
             arm = draw(p, (mix(key) >> S11) * UNIT)
             key += step
-            sums[arm] += rewards[arm, outcome(cumulative[arm], (mix(key) >> S11) * UNIT)]
+            sums[arm] += rewards[row, arm, outcome(cumulative[row, arm], (mix(key) >> S11) * UNIT)]
             counts[arm] += 1.0
             key += step
         policy[c] = p
 
 
 @lean
-def mirror_runs(rewards, cumulative, gaps, eta, kind, decreasing, seed, run, times, regret, best, policy):  # type: ignore[no-untyped-def]
+def mirror_runs(rewards, cumulative, gaps, good, eta, kind, decreasing, seed, run, times, regret, best, policy):  # type: ignore[no-untyped-def]
     """Runs run .. run + n - 1 of `MirrorDescent`.  kind: 0 Shannon, 1 Tsallis, 2 log-barrier."""
-    arms = gaps.size
+    arms = gaps.shape[1]
     losses, p = np.empty(arms), np.empty(arms)
     for c in range(regret.shape[0]):
         key, step = stream(seed, run + c)
@@ -179,16 +181,17 @@ def mirror_runs(rewards, cumulative, gaps, eta, kind, decreasing, seed, run, tim
                 regret[c, record] = total
                 best[c, record] = 0.0
                 for a in range(arms):
-                    if gaps[a] == 0.0:
+                    if good[a]:
                         best[c, record] += p[a]
                 record += 1
             if t > times[-1]:
                 break
+            row = min(t, gaps.shape[0]) - 1
             for a in range(arms):
-                total += p[a] * gaps[a]
+                total += p[a] * gaps[row, a]
             arm = draw(p, (mix(key) >> S11) * UNIT)
             key += step
-            paid = rewards[arm, outcome(cumulative[arm], (mix(key) >> S11) * UNIT)]
+            paid = rewards[row, arm, outcome(cumulative[row, arm], (mix(key) >> S11) * UNIT)]
             key += step
             losses[arm] += (1.0 - paid) / p[arm]
         policy[c] = p

@@ -101,7 +101,9 @@ def gradient_runs(model, rule, begin, seed, run, times, policies, regret):  # ty
         power *= discount
     counted = False
     for c in range(policies.shape[0]):
-        logits[:] = begin
+        for s in range(states):
+            for a in range(actions):
+                logits[s, a] = begin[s, a]
         own = np.uint64(run + c) * np.uint64(STREAMS_A_RUN)
         drawn, record, lost = np.uint64(0), 0, 0.0
         for t in range(times[-1] + 1):
@@ -117,7 +119,9 @@ def gradient_runs(model, rule, begin, seed, run, times, policies, regret):  # ty
                     p[s, a] /= total
                     positive = positive and p[s, a] > 0.0
             if t == times[record]:
-                policies[c, record] = p
+                for s in range(states):
+                    for a in range(actions):
+                        policies[c, record, s, a] = p[s, a]
                 regret[c, record] = lost
                 record += 1
             if t == times[-1]:
@@ -134,7 +138,9 @@ def gradient_runs(model, rule, begin, seed, run, times, policies, regret):  # ty
                 count_outcomes(first_pair, indptr, data, p, first)
                 fill_tables(first_pair, indptr, indices, data, p, first, table, weights, small, large)
                 counted = positive
-            sums[:] = 0.0
+            for s in range(states):
+                for a in range(actions):
+                    sums[s, a] = 0.0
             for _ in range(batch):
                 key, step = stream(seed, own + drawn)
                 drawn += ONE
@@ -163,10 +169,14 @@ def gradient_runs(model, rule, begin, seed, run, times, policies, regret):  # ty
                     sums[s, a] = sums[s, a] / batch - p[s, a] * total
             scale = eta
             if update == NORMALISED:
-                length = np.sqrt((sums * sums).sum())
-                scale = eta / length if length > 0.0 else 0.0
+                square = 0.0
+                for s in range(states):
+                    for a in range(actions):
+                        square += sums[s, a] * sums[s, a]
+                scale = eta / np.sqrt(square) if square > 0.0 else 0.0
             elif update == NATURAL and states > 1:
-                visits = (1.0 - discount) * policy_values_and_visits(p, transitions, rewards, discount, law)[1]
+                visits = policy_values_and_visits(p, transitions, rewards, discount, law)[1]
+                scale = eta / (1.0 - discount)
             for s in range(states):
                 for a in range(actions):
                     moved = sums[s, a]

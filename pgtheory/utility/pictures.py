@@ -19,6 +19,8 @@ from pgtheory.utility.base import Utility
 
 Array = np.ndarray
 INK = "#44515e"
+DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.2)), (0, (6, 1.5, 1, 1.5)))
+"""A line has a colour and a dash of its own, so that it is told from the others in grey too."""
 COLOURS = ("#1f6fa8", "#b4561b", "#2e7d4f", "#8455a3")
 LEVELS = 12
 
@@ -54,8 +56,9 @@ def plot_occupancies(mdp: MDP, utility: Utility, paths: Mapping[str, Array], bes
     keep = np.unique(np.round(np.column_stack([x, y])[seen], 9), axis=0, return_index=True)[1]
     flat = Triangulation(x[seen][keep], y[seen][keep])
     ax.tricontour(flat, height[seen][keep], levels=LEVELS, colors=INK, linewidths=0.5, alpha=0.6, linestyles="solid")
-    for colour, (name, path) in zip(COLOURS, paths.items(), strict=False):
-        ax.plot(path[:, s, a], path[:, t, b], color=colour, linewidth=1.4, marker="o", markersize=2.5, label=name, gid=f"path {name}")
+    for colour, dash, (name, path) in zip(COLOURS, DASHES, paths.items(), strict=False):
+        style = {"color": colour, "linestyle": dash, "linewidth": 1.4, "marker": "o", "markersize": 2.5}
+        ax.plot(path[:, s, a], path[:, t, b], label=name, gid=f"path {name}", **style)
     if best is not None:
         ax.plot(
             [best[s, a]],
@@ -69,8 +72,8 @@ def plot_occupancies(mdp: MDP, utility: Utility, paths: Mapping[str, Array], bes
             gid="best",
             label="optimum",
         )
-    ax.set_xlabel(f"occupancy of {_pair(mdp, s, a)}", color=INK)
-    ax.set_ylabel(f"occupancy of {_pair(mdp, t, b)}", color=INK)
+    ax.set_xlabel(f"occupancy of {_pair(mdp, s, a)} [share of visits]", color=INK)
+    ax.set_ylabel(f"occupancy of {_pair(mdp, t, b)} [share of visits]", color=INK)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     if paths or best is not None:

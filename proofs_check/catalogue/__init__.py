@@ -24,6 +24,7 @@ MODULES = (
     "surrogates",
     "landscape",
     "projected",
+    "worst_state",
     "softmax_variants",
     "regularised_softmax",
     "mirror_descent",

@@ -152,6 +152,7 @@ capacity = Claim(
     domain=GAMES,
     forms=[
         Form("losses", q.least_total_loss >= (3 - q.A) * q.second_best_gap, where=((0, q.optima_apart), (q.A, 4))),
+        Form("as many as games", equal(q.least_total_loss, 0), where=((2, q.A), (q.A, 4))),
         Form("information", q.latent_information <= log(q.A)),
     ],
     negative_controls=[

@@ -117,6 +117,7 @@ def _tried(name, transitions, rewards, policy, rounds):
 
 
 ALWAYS_PAID = _tried("always paid, two actions, three stages", [[[1]] * 2], [[1, 1]], [[1, 0]], 3)
+TORN = _tried("a policy that is torn between two actions", [[[1]] * 2], [[1, 0]], [["1/2", "1/2"]], 2)
 ONE_ACTION = _tried("one action", [[[1]]], [["1/2"]], [[1]], 3)
 TWO_STATES = _tried("two states, paid in one of them", [[[1, 0], ["1/2", "1/2"]], [[0, 1], [1, 0]]], [[0, "1/2"], [1, 0]], [[0, 1], [1, 0]], 3)
 
@@ -142,9 +143,9 @@ agnostic = Claim(
     domain=TRIED,
     settings=STAGES,
     forms=[
-        Form("unbiased", equal(q.uniform_tries_mean, q.stages_mean)),
-        Form("second moment", equal(q.uniform_tries_square, q.A**q.rounds * q.stages_square)),
-        Form("price", q.uniform_tries_square <= q.A**q.rounds),
+        Form("unbiased", equal(q.uniform_tries_mean, q.stages_mean), domain=TRIED.replace(policy="any", rewards=None)),
+        Form("second moment", equal(q.uniform_tries_square, q.A**q.rounds * q.stages_square), domain=TRIED.replace(rewards=None)),
+        Form("price", q.uniform_tries_square <= q.A**q.rounds, domain=TRIED.replace(policy="any")),
         Form("paths", q.spanned_pairs <= Min(q.A**3, 4), domain=LISTED, settings={}, instances=(ALL_DIFFERENT, ALL_ALIKE)),
     ],
     negative_controls=[
@@ -152,6 +153,12 @@ agnostic = Claim(
             "a price that is linear in the horizon",
             q.uniform_tries_square <= q.A * q.rounds,
             because="one try in A^H agrees with the policy, and it must stand for all: 8 against 6",
+        ),
+        Control(
+            "the second moment of a random policy",
+            equal(q.uniform_tries_square, q.A**q.rounds * q.stages_square),
+            domain=TRIED.replace(policy="any"),
+            because="the estimate for a random policy is weighted by its probabilities, whose squares are smaller",
         ),
         Control(
             "without the weight",
@@ -167,8 +174,8 @@ agnostic = Claim(
             because="policies that part at the second stage reach A^2 pairs there",
         ),
     ],
-    instances=(ALWAYS_PAID, ONE_ACTION, TWO_STATES),
+    instances=(ALWAYS_PAID, ONE_ACTION, TWO_STATES, TORN),
     kind="equal",
-    departs="Deterministic policies, up to three stages, mean reward over the stages; trees without chance for the pairs that a set of "
-    "policies reaches",
+    departs="Up to three stages, mean reward over them; random policies too, weighted by what they do; trees without chance for the pairs that a set "
+    "of policies reaches",
 )

@@ -2,7 +2,7 @@
 
 from sympy import Rational, log, sqrt
 
-from pgtheory.policy_gradient import NaturalPG, PolicyIteration, SoftmaxPG
+from pgtheory.policy_gradient import EntropyNPG, NaturalPG, PolicyIteration, SoftmaxPG
 from proofs_check import quantities as q
 from proofs_check.claim import Claim, Control, Form, Source
 from proofs_check.composition import gradient_step
@@ -216,4 +216,33 @@ bellman_contraction = Claim(
         Control("gamma squared", q.bellman_gap_sup <= q.gamma**2 * q.gap_sup, because="a backup looks one step ahead, not two"),
     ],
     instances=SMALL + HARD + REAL,
+)
+
+entropy_npg_errors = Claim(
+    id="entropy-npg-errors",
+    title="An entropy-regularised natural gradient step contracts a sum of errors by 1 - eta tau",
+    source=Source("cen2022fast", where="proof of Theorem 1, Lemmas 1 and 2; as one sum with weights: docs", version="arXiv:2007.06558v5"),
+    domain=random_mdps(policy="interior", mu="any", rho="mu", max_states=3, max_actions=3, max_discount=Rational(19, 20)),
+    process=EntropyNPG(step_size=q.eta, temperature=q.tau),
+    settings={q.tau: Between(Rational(1, 100), 1), q.fraction: Between(Rational(1, 20), 1), q.eta: q.fraction * (1 - q.gamma) / q.tau},
+    horizon=30,
+    forms=[
+        Form("contraction", q.next_soft_error_sum <= (1 - q.eta * q.tau) * q.soft_error_sum),
+        Form("start", q.soft_error_sum_0 <= q.C1),
+        Form("action values", q.next_soft_q_gap <= q.gamma * q.soft_error_sum),
+        Form("log policies", q.next_log_policy_gap <= 2 / q.tau * q.soft_error_sum),
+    ],
+    negative_controls=[
+        Control(
+            "faster contraction",
+            q.next_soft_error_sum <= (1 - q.eta * q.tau / (1 - q.gamma)) * q.soft_error_sum,
+            because="the errors of the action values come back by one backup, and shrink by gamma only",
+        ),
+        Control(
+            "action values by gamma squared",
+            q.next_soft_q_gap <= q.gamma**2 * q.soft_error_sum,
+            because="a backup looks one step ahead, not two",
+        ),
+    ],
+    instances=SMALL[:2] + ("chain(1, 9/10)",),
 )

@@ -5,7 +5,7 @@ from sympy import Rational, log
 from pgtheory.policy_gradient import EntropyNPG, NaturalPG
 from proofs_check import quantities as q
 from proofs_check.claim import Claim, Control, Form, Source
-from proofs_check.composition import cite, telescoping, weaken
+from proofs_check.composition import Link, cite, contraction, one_later, telescoping, weaken
 from proofs_check.domains import Between, random_mdps
 from proofs_check.instances import HARD, LARGE, LONG, MANY, REAL, SMALL
 from proofs_check.quantities import gap
@@ -65,6 +65,19 @@ npg_rate = Claim(
     instances=SMALL + MANY + HARD + REAL + LARGE + LONG,
 )
 
+
+
+def _chain(name: str, form: str) -> tuple[Link, ...]:
+    """The errors' sum contracts, and bounds the quantity one step later."""
+    errors = "entropy-npg-errors"
+    return (
+        cite(f"{errors}:contraction"),
+        contraction("soft_error_sum"),
+        one_later(name, f"{errors}:{form}"),
+        weaken("soft_error_sum_0", f"{errors}:start"),
+    )
+
+
 LINEAR = {q.tau: Between(Rational(1, 100), 1), q.fraction: Between(Rational(1, 20), 1), q.eta: q.fraction * (1 - q.gamma) / q.tau}
 
 entropy_rate = Claim(
@@ -92,5 +105,7 @@ entropy_rate = Claim(
             because="short steps from a start far from the soft optimum come closer to the bound than that",
         ),
     ],
+    chain={"action values": _chain("soft_q_gap", "action values"), "log policies": _chain("log_policy_gap", "log policies")},
+    uses=["entropy-npg-errors"],
     instances=SMALL[:2] + ("chain(1, 9/10)",),
 )

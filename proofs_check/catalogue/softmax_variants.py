@@ -6,6 +6,7 @@ from mdps.rational import rational, rational_array
 from pgtheory.policy_gradient import NaturalPG, Normalised, Polyak, SoftmaxPG
 from proofs_check import quantities as q
 from proofs_check.claim import Claim, Control, Form, Source
+from proofs_check.composition import cite, square_recursion, weaken
 from proofs_check.domains import Between, Extra, bandits, random_mdps
 from proofs_check.instance import Instance
 from proofs_check.instances import BANDITS, SMALL, model_of
@@ -33,6 +34,12 @@ GREAT_SECOND = Instance(
     rational_array([1]),
     rational_array([["1/100", "9/10", "9/100"]]),
     name="arms([1, 9/10, 1/10]), the second arm nearly always",
+)
+
+ASCENT = (
+    cite("softmax-sufficient-increase:at least"),
+    weaken("gradient_norm", "softmax-lojasiewicz:bandit"),
+    weaken("min_optimal_probability", "extremes-so-far:optimal probability"),
 )
 
 bandit_rate = Claim(
@@ -75,7 +82,11 @@ bandit_rate = Claim(
             because="a second-best arm that is played nearly always gains more, and the normaliser takes it from the best",
         ),
     ],
-    uses=["softmax-smoothness-sharp", "softmax-lojasiewicz"],
+    chain={
+        "derived": (*ASCENT, square_recursion("gap_mu", keep=True)),
+        "printed": (*ASCENT, square_recursion("gap_mu", "values-in-range:gap at the start")),
+    },
+    uses=["softmax-sufficient-increase", "softmax-lojasiewicz", "extremes-so-far", "values-in-range"],
     instances=BANDITS,
     departs="c is the minimum so far, which is larger than the infimum over the run: the statement checked is stronger; the start is number 1",
 )

@@ -1,6 +1,6 @@
 """Temporal differences: expected and sampled, by several agents; Q-learning beside its noise.  Derivation: docs/theory/temporal_differences.md"""
 
-from sympy import Max, Rational, exp
+from sympy import Max, Rational, exp, sqrt
 
 from proofs_check import quantities as q
 from proofs_check.by_hand import by_hand
@@ -99,17 +99,14 @@ mean_path = Claim(
     "1/(1-gamma^2) and attains it; stationary laws of chains that start anew now and then",
 )
 
-SAMPLED = {
-    q.rounds: (0, 1, 2, 10, 100, 1000),
-    q.stride: Between(Rational(1, 1000), Rational(9, 10)),
-    q.leeway: Between(Rational(1, 100), 1),
-    q.split: x + (1 - x) * q.leeway,
-    q.learners: (1,),
-}
+SAMPLED = {q.rounds: (1, 2, 10, 100, 1000), q.stride: Between(Rational(1, 1000), 1), q.learners: (1,)}
 SHORT = {q.rounds: (0, 1, 2, 10, 100, 1000), q.stride: Between(Rational(1, 100), 1), q.learners: (1,)}
 FADING = {q.rounds: (0, 1, 2, 10), q.learners: (1,)}
-SHRINK = x * NEAR * (2 - q.split * NEAR) * q.feature_spread / F
-FLOOR = x * q.split * q.td_noise / ((q.split - x) * F * NEAR * (2 - q.split * NEAR) * q.feature_spread)
+SHRINK = GAIN * q.feature_spread
+FLOOR = x * q.td_noise / (F * NEAR * (2 - x * NEAR) * q.feature_spread)
+LEFT = (1 - SHRINK) ** T
+MIXED_TERM = 4 * x * (1 + q.gamma) * sqrt(q.td_noise * q.first_error * (1 - SHRINK) ** (T - 1)) / (NEAR * (2 - x * NEAR) * q.feature_spread)
+ANYWHERE = {**SAMPLED, q.rounds: (1, 2, 10), q.stride: Between(Rational(1, 100), 1)}
 SHORT_SHRINK = x * q.feature_spread**2 * NEAR**2 / (8 * F**2)
 SHORT_FLOOR = x * q.td_noise / (4 * F**2)
 LATE = 16 * F / (NEAR**2 * q.feature_spread)
@@ -138,14 +135,24 @@ def _coins(name, pay, discount, features=((1, 0), (0, 1)), **settings):
     )
 
 
-PAIRED = _paired("two equally likely rewards", 1, "9/10", rounds=1000, stride="1/100", leeway="19/99")
-TEAM = _paired("two equally likely rewards, fifty agents", 1, "9/10", rounds=1000, stride="1/100", leeway="19/99", learners=50)
-LOUD = _paired("two equally likely large rewards", 20, 0, rounds=1000, stride="1/100", leeway="19/99")
-QUIET = _paired("two equally likely small rewards, a small feature", "1/20", 0, "1/2", rounds=1000, stride="1/100", leeway="19/99")
+PAIRED = _paired("two equally likely rewards", 1, "9/10", rounds=1000, stride="1/100")
+TEAM = _paired("two equally likely rewards, fifty agents", 1, "9/10", rounds=1000, stride="1/100", learners=50)
+LOUD = _paired("two equally likely large rewards", 20, 0, rounds=1000, stride="1/100")
+QUIET = _paired("two equally likely small rewards, a small feature", "1/20", 0, "1/2", rounds=1000, stride="1/100")
+SMALL_FEATURE = _paired("two equally likely rewards, a tenth of a feature", 1, 0, "1/10", rounds=1000, stride=1)
+CORRELATED = by_hand(
+    "a state that is rare, pays well, and corrects most",
+    transitions=[[["9/10", "1/10"]]] * 2,
+    rewards=[[0], [1]],
+    discount=0,
+    mu=["9/10", "1/10"],
+    settings={"rounds": 1, "stride": "1/2", "learners": 1},
+    extras={"features": [["1/10"], [1]], "first_weights": [0], "restart": 1},
+)
 TEAM_SHORT = _paired("two equally likely rewards, short steps, fifty agents", 1, 0, rounds=1000, stride=1, learners=50)
-COINS = _coins("rewards by chance in two states", 1, 0, rounds=1000, stride="1/100", leeway="19/99")
-COINS_SMALL = _coins("small rewards by chance, small features", "1/20", 0, (("1/2", 0), (0, "1/2")), rounds=1000, stride="1/100", leeway="19/99")
-FAR = _chain("far from the fixed point", [[1]], [1], "9/10", [[1]], [10], rounds=1, stride="1/1000", leeway=1, learners=1)
+COINS = _coins("rewards by chance in two states", 1, 0, rounds=1000, stride="1/100")
+COINS_SMALL = _coins("small rewards by chance, small features", "1/20", 0, (("1/2", 0), (0, "1/2")), rounds=1000, stride="1/100")
+FAR = _chain("far from the fixed point", [[1]], [1], "9/10", [[1]], [10], rounds=1, stride="1/1000", learners=1)
 FAINT_SHORT = _chain(
     "a feature that is hardly seen, short steps",
     [[1, 0], [0, 1]],
@@ -155,7 +162,6 @@ FAINT_SHORT = _chain(
     [0, 1],
     rounds=100,
     stride=1,
-    leeway=1,
     learners=1,
 )
 LEANING = _chain(
@@ -175,14 +181,18 @@ sampled = Claim(
     id="td0-iid-finite-time",
     title="Sampled temporal differences: the mean square error falls linearly to a floor set by the step, or as 1/T with fading steps",
     source=Source(
-        "bhandari2018finite", where="Theorem 2(b) and (c), as recalled; any step below 1/F and its floor derived here", version="arXiv:1806.02450"
+        "bhandari2018finite", where="Theorem 2(b) and (c), as recalled; any step up to 1/F and its floor derived here", version="arXiv:1806.02450"
     ),
     domain=ONE,
     settings=SAMPLED,
     where=SPREAD,
     forms=[
-        Form("any step below 1/F", q.td_mean_square <= (1 - SHRINK) ** T * q.first_error + (1 - (1 - SHRINK) ** T) * FLOOR),
-        Form("two features", q.td_mean_square <= (1 - SHRINK) ** T * q.first_error + (1 - (1 - SHRINK) ** T) * FLOOR, domain=TWO),
+        Form("from the fixed point", q.td_settled_mean_square <= (1 - LEFT) * FLOOR),
+        Form("from the fixed point, two features", q.td_settled_mean_square <= (1 - LEFT) * FLOOR, domain=TWO, instances=(COINS, COINS_SMALL)),
+        Form("from anywhere", q.td_mean_square <= LEFT * q.first_error + (1 - LEFT) * FLOOR + MIXED_TERM, settings=ANYWHERE),
+        Form(
+            "from anywhere, two features", q.td_mean_square <= LEFT * q.first_error + (1 - LEFT) * FLOOR + MIXED_TERM, domain=TWO, instances=(COINS,)
+        ),
         Form("constant step, printed", q.td_short_mean_square <= exp(-SHORT_SHRINK * T) * q.first_error + SHORT_FLOOR, settings=SHORT),
         Form("fading steps, printed", q.td_fading_mean_square <= FADED / (LATE + T), settings=FADING),
     ],
@@ -197,20 +207,27 @@ sampled = Claim(
         ),
         Control(
             "the floor without the horizon",
-            q.td_mean_square <= (1 - SHRINK) ** T * q.first_error + x * q.split * q.td_noise / ((q.split - x) * F),
+            q.td_settled_mean_square <= x * q.td_noise / (F * (2 - x * NEAR)),
             because="each step forgets only a share alpha (1-gamma) omega of the noise of those before",
         ),
         Control(
             "no floor",
-            q.td_mean_square <= (1 - SHRINK) ** T * q.first_error,
+            q.td_mean_square <= LEFT * q.first_error + MIXED_TERM,
             because="steps of one length never stop to follow the last sample",
         ),
+        Control(
+            "no mixed term",
+            q.td_mean_square <= LEFT * q.first_error + (1 - LEFT) * FLOOR,
+            instances=(CORRELATED,),
+            because="the sample that surprises most may be the one that would correct most: both then come with one sign",
+        ),
     ],
-    instances=(PAIRED, LOUD, QUIET, FAR, COINS, COINS_SMALL),
+    instances=(PAIRED, LOUD, QUIET, SMALL_FEATURE, FAR, CORRELATED),
     departs="Features of any size (F = 1 is printed); independent samples of the stationary law; the printed step "
-    "is at most omega (1-gamma)/(8 F^2), here any step below 1/F",
+    "is at most omega (1-gamma)/(8 F^2), here any step up to 1/F",
 )
 
+ANYWHERE_MANY = {**ANYWHERE, q.learners: (1, 2, 5, 50)}
 MANY = {**SAMPLED, q.learners: (1, 2, 5, 50)}
 SHORT_MANY = {**SHORT, q.learners: (1, 2, 5, 50)}
 LONG_MANY = {q.rounds: (0, 1, 2, 10, 100), q.stride: Between(Rational(1, 100), 1), q.learners: (1, 2, 5, 50)}
@@ -223,8 +240,14 @@ speedup = Claim(
     settings=MANY,
     where=SPREAD,
     forms=[
-        Form("any step below 1/F", q.td_mean_square <= (1 - SHRINK) ** T * q.first_error + (1 - (1 - SHRINK) ** T) * FLOOR / q.learners),
-        Form("two features", q.td_mean_square <= (1 - SHRINK) ** T * q.first_error + (1 - (1 - SHRINK) ** T) * FLOOR / q.learners, domain=TWO),
+        Form("from the fixed point", q.learners * q.td_settled_mean_square <= (1 - LEFT) * FLOOR),
+        Form("from anywhere", q.td_mean_square <= LEFT * q.first_error + ((1 - LEFT) * FLOOR + MIXED_TERM) / q.learners, settings=ANYWHERE_MANY),
+        Form(
+            "from anywhere, two features",
+            q.td_mean_square <= LEFT * q.first_error + ((1 - LEFT) * FLOOR + MIXED_TERM) / q.learners,
+            domain=TWO,
+            instances=(COINS,),
+        ),
         Form("variance", q.learners * q.weight_variance <= q.weight_variance_of_one, settings=LONG_MANY),
         Form("variance, two features", q.learners * q.weight_variance <= q.weight_variance_of_one, domain=TWO, settings=LONG_MANY),
         Form(
@@ -249,7 +272,7 @@ speedup = Claim(
         ),
     ],
     uses=["td0-iid-finite-time"],
-    instances=(PAIRED, TEAM, LOUD, QUIET, FAR, COINS),
+    instances=(PAIRED, TEAM, LOUD, QUIET, FAR),
     departs="Evaluation of one policy with independent samples; averages after every step",
 )
 

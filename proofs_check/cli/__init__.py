@@ -371,7 +371,7 @@ def run(
     if any(is_sampled(part) for part in method.split(",")):
         if risk is not None:
             raise ModelError("--risk is for the risk-averse methods, which know the model; the sampled ones have none of it")
-        chosen = Sampling(samples or 10, runs or 20, horizon, seed or 0)
+        chosen = Sampling(samples or 10, runs or 20, horizon, seed or 0, start=start)
         raise typer.Exit(
             run_sampled_methods(model, method, options, iterations, chosen, discount=discount, plot=plot, as_json=as_json, out=out, trail=csv)
         )

@@ -73,7 +73,7 @@ def run_sampled_methods(
     out: Path | None,
     trail: Path | None,
 ) -> int:
-    """Runs sampled and exact methods on MODEL from the uniform policy, prints and writes what was asked for."""
+    """Runs sampled and exact methods on MODEL, from the same first policy where they have one, prints and writes what was asked for."""
     from mdps.io import load_model
     from pgtheory.run import run
 
@@ -93,10 +93,14 @@ def run_sampled_methods(
         raise ModelError(f"no method here has --{strange[0].replace('_', '-')}: sampled methods take --step-size")
     methods = {part: chosen(part, options) for part in parts if is_sampled(part)}
     others = methods_in(",".join(exact), options) if exact else {}
+    if sampling.start != "uniform":
+        without = [part for part, (offer, _) in methods.items() if not offer.begins_with_a_policy]
+        if without:
+            raise ModelError(f"--start {sampling.start}: {', '.join(without)} begin with no policy; --start is for policy gradients")
     bands = []
     for part in parts:
         if part in others:
-            trajectory = run(mdp, others[part], iterations)
+            trajectory = run(mdp, others[part], iterations, initial=sampling.start)
             bands.append(Band(part, trajectory.times, trajectory.gap()[None], None))
             continue
         say(f"{part}: {plural(sampling.runs, 'run')} of {plural(iterations, 'step')}, {plural(sampling.samples, 'path')} of {horizon} a step ...")
@@ -105,6 +109,7 @@ def run_sampled_methods(
         bands.append(Band(part, found.times, found.gaps, found.drawn, found.unit))
     sizes = {"samples": sampling.samples, "runs": sampling.runs, "horizon": sampling.horizon, "seed": sampling.seed}
     told = {key: None if number is None else str(number) for key, number in sizes.items()}
+    told["start"] = None if sampling.start == "uniform" else sampling.start
     command = command_of(spec, names, iterations, options | {"discount": discount} | told)
     if out is not None:
         write_arrays(out, **{f"{key}:{band.label}": getattr(band, key) for band in bands for key in ("times", "gaps")})

@@ -28,7 +28,8 @@ class Sampling:
     """What the command says about sampling.
 
     samples  paths of a step;  runs  independent runs;  horizon  steps of a path (by default until the discount leaves 1/100);  seed
-    first    number of the first run: runs first .. first + runs - 1 of the seed;  record  iterations to keep (`pgtheory.run.recorded_times`)"""
+    first    number of the first run: runs first .. first + runs - 1 of the seed;  record  iterations to keep (`pgtheory.run.recorded_times`)
+    start    first policy by name (`pgtheory.starts`), for the methods that have one"""
 
     samples: int
     runs: int
@@ -36,6 +37,7 @@ class Sampling:
     seed: int
     first: int = 0
     record: Any = "log"
+    start: str = "uniform"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +53,15 @@ class Followed:
 
 @dataclasses.dataclass(frozen=True)
 class Offer:
-    """A method: its line of help, its settings with their defaults (None: must be given), and how it runs."""
+    """A method: its line of help, its settings with their defaults (None: must be given), how it runs, and whether it begins with a policy."""
 
     help: str
     settings: dict[str, Any]
     run: Callable[[MDP, Settings, int, Sampling, int], Followed]
+
+    @property
+    def begins_with_a_policy(self) -> bool:
+        return self.settings.get("step-size", 0.0) is None
 
 
 def _paths(direction: Callable[[Any, int, Settings], Any], update: str) -> Callable[[MDP, Settings, int, Sampling, int], Followed]:
@@ -63,9 +69,12 @@ def _paths(direction: Callable[[Any, int, Settings], Any], update: str) -> Calla
 
     def run(mdp: MDP, settings: Settings, iterations: int, sampling: Sampling, horizon: int) -> Followed:
         from pgtheory.sampling import StochasticPG, run_sampled
+        from pgtheory.starts import start_policy
 
         method = StochasticPG(direction(horizon, sampling.samples, settings), settings["step-size"], update)
-        runs = run_sampled(mdp, method, iterations, sampling.runs, sampling.seed, record=sampling.record, first=sampling.first)
+        initial = None if sampling.start == "uniform" else np.log(start_policy(sampling.start, mdp))
+        told: dict[str, Any] = {"record": sampling.record, "first": sampling.first, "initial": initial}
+        runs = run_sampled(mdp, method, iterations, sampling.runs, sampling.seed, **told)
         return Followed(runs.times, runs.gaps(), runs.paths.mean(axis=0), "paths", runs.regret)
 
     return run
@@ -205,6 +214,9 @@ OFFERS: dict[str, Offer] = {
         "actions make up for what the batch drew too rarely (as PROPS does)", STEP | {"strength": math.inf}, _paths(_direction("Balanced"), "plain")
     ),
     "sampled-npg": Offer("the natural step along rewards to go", STEP, _paths(_direction("Fresh"), "natural")),
+    "fitted-baseline-npg": Offer(
+        "the natural step along rewards to go less a fitted state baseline", STEP | {"weight": 0.2}, _paths(_direction("FittedBaseline"), "natural")
+    ),
     "storm-pg": Offer("recursive momentum with importance weights", STEP | {"weight": 0.1}, _paths(_direction("Momentum"), "plain")),
     "n-storm-pg": Offer("recursive momentum, steps of fixed length", STEP | {"weight": 0.1}, _paths(_direction("Momentum"), "normalised")),
     "n-pg-igt": Offer(

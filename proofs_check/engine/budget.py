@@ -1,6 +1,6 @@
 """How much work a verification does.  Budgets count instances and steps, never seconds, so that the same seed gives the same figures anywhere.
 
-Two budgets are shared by the forms of a run: `quick` stands for the ladder quick, quick-1, ..., quick-4 (`standard` likewise), and a run takes
+Two budgets are shared by the forms of a run: `quick` stands for the ladder quick, quick-1, quick-2, quick-3 (`standard` likewise), and a run takes
 the first rung that its number of forms allows (`rung`), so that few changed forms are searched as hard as ever and a catalogue of hundreds of forms
 still ends within a minute (ten minutes) on two cores.  The rung is part of the key of the evidence.  Evidence of a richer rung serves a poorer one,
 never the other way round; a control that survives on a poor rung is tried again on the first one.
@@ -24,7 +24,6 @@ class Budget:
     long_runs     certified runs of `long_steps` steps for a statement about a method's run
     draws         replications of each instance of a statement about an expectation or a probability
     stride        of the named instances every one, or every second, ... is looked at
-    named         named instances that are certified, picked at random
     """
 
     name: str
@@ -38,7 +37,6 @@ class Budget:
     long_steps: int = 0
     draws: int = 4000
     stride: int = 1
-    named: int = 8
 
     def horizon(self, states: int) -> int:
         return self.horizons[min(states, len(self.horizons)) - 1]
@@ -49,7 +47,6 @@ BUDGETS = {
     "quick-1": Budget("quick-1", 48, 3, (800, 250, 100, 60), 9, 8, 20, 1, 250, draws=20_000),
     "quick-2": Budget("quick-2", 32, 2, (400, 120, 60, 30), 6, 5, 12, 1, 100, draws=10_000, stride=2),
     "quick-3": Budget("quick-3", 24, 1, (200, 60, 30, 15), 6, 3, 8, 0, 0, draws=10_000, stride=4),
-    "quick-4": Budget("quick-4", 24, 1, (150, 50, 25, 15), 4, 2, 6, 0, 0, draws=10_000, stride=5, named=5),
     "standard": Budget("standard", 64, 30, (20_000, 2000, 600, 300), 12, 40, 100, 3, 1000, draws=100_000),
     "standard-1": Budget("standard-1", 64, 20, (8000, 1200, 400, 200), 12, 30, 80, 3, 1000, draws=100_000),
     "standard-2": Budget("standard-2", 64, 12, (4000, 800, 300, 150), 9, 20, 50, 3, 1000, draws=60_000),

@@ -27,6 +27,7 @@ Array = np.ndarray
 SCHEMA = "pgtheory-counterexample-1"
 CERTIFIED_SIZE = 6
 """States of an instance up to which it is certified: balls are slow on larger ones."""
+NAMED_CERTIFIED = 8
 GIVEN_HORIZON = 1000
 """Steps run at least on a model that the user names: bounds are often trivial before."""
 TRIES = 600
@@ -179,7 +180,7 @@ class Examination:
         """Small named instances and random rational ones."""
         picked = [i for i in named(self.case) if i.shape[0] <= CERTIFIED_SIZE]
         rng = generator(self.seed, self.case.claim, self.case.name, "certified")
-        chosen = [picked[k] for k in np.sort(rng.permutation(len(picked))[: self.budget.named])]
+        chosen = [picked[k] for k in np.sort(rng.permutation(len(picked))[:NAMED_CERTIFIED])]
         free = len(free_names(self.case))
         sizes = [size for size in self.case.domain.sizes() if size[0] * size[1] <= 6]
         for k in range(self.budget.rationals):

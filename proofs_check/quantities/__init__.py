@@ -115,6 +115,7 @@ MODULES = (
     "designs",
     "uniform_tries",
     "adaptation",
+    "soft_errors",
 )
 __all__ = ["Quantity", "T", "defining_modules", "gap", "latex_names", "mu", "parse", "quantities", "quantity", "rho", "temporary"]
 

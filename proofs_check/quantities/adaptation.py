@@ -1,8 +1,9 @@
 """What it takes to change one's mind: estimates after a switch, questions asked in batches, and policies kept ready for several games.
 
-Switch: `before` samples of mean 0, then `after` samples of mean `jump`, each with noise `spread` or -spread, all outcomes followed; step 1/k or eta.
-Softmax on two arms: log odds x, p = 1/(1 + e^-x), x' = x + 2 eta D p(1-p), D the arm gap, p the share `newly_best` at the start.  Questions: m ordered
-hypotheses, K batches.  Games: `payoffs` (3, 4) of four strategies in three games; A strategies may be kept; `selection` (3, A) is which is played in each.
+Switch: `before` samples of mean 0, then `after` samples of mean `jump`, each with noise `spread` or -spread, all outcomes followed; step 1/k or
+eta.  Softmax on two arms: log odds x, p = 1/(1 + e^-x), x' = x + 2 eta D p(1-p), D the extra `lead`, p the extra `newly_best` at the start.
+Questions: m ordered hypotheses, K batches.  Games: `payoffs` (3, 4) of four strategies in three games; A strategies may be kept; `selection`
+(3, A) is which of them is played in each game.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from proofs_check.context import Context
 
 Array = np.ndarray
+NEVER = 10**9
+"""Questions that no number of batches answers."""
 define_setting("before", "t_0", "number of samples before a switch")
 define_setting("after", "n", "number of samples or steps after a switch")
 define_setting("hypotheses", "m", "number of ordered hypotheses")
@@ -139,11 +142,13 @@ def _lead(c: Context) -> Array:
 
 @functools.cache
 def fewest_questions(hypotheses: int, batches: int) -> int:
-    """Thresholds asked at worst until one of so many ordered hypotheses is left, those of a batch chosen together."""
+    """Thresholds asked at worst until one of so many ordered hypotheses is left, those of a batch chosen together.
+
+    n thresholds leave a part of m/(n + 1), rounded up, at best, and a larger part never needs fewer questions."""
     if hypotheses <= 1:
         return 0
-    if batches == 1:
-        return hypotheses - 1
+    if batches == 0:
+        return NEVER
     return min(n + fewest_questions(-(-hypotheses // (n + 1)), batches - 1) for n in range(1, hypotheses))
 
 

@@ -92,6 +92,12 @@ def _next_gap_sup(c: Context) -> Array:
     return per_record(arithmetic.maximum(c.optimum.values[:, None] - c.values[:, c.then], axis=-1))
 
 
+@define("gap_sup_drop", r"\|V^* - V^{\pi_t}\|_\infty - \|V^* - V^{\pi_{t+1}}\|_\infty", "pair")
+def _gap_sup_drop(c: Context) -> Array:
+    """By how much one step lowers the largest optimality gap of any state, in reward units."""
+    return _gap_sup(c) - _next_gap_sup(c)
+
+
 @define("bellman_gap_sup", r"\|V^* - T V^{\pi_t}\|_\infty", "step")
 def _bellman_gap_sup(c: Context) -> Array:
     """Largest distance of any state from the optimal values after one application of the Bellman optimality operator, in reward units."""

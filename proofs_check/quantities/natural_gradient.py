@@ -75,13 +75,13 @@ def optimal_visits(c: Context) -> Array:
 @define("soft_q_gap", r"\|Q^*_\tau - Q^{\pi_t}_\tau\|_\infty", "step")
 def _soft_q_gap(c: Context) -> Array:
     """Largest error of the current policy's soft action values, in reward units."""
-    return _soft_q_error(c, c.now)
+    return soft_q_error(c, c.now)
 
 
 @define("log_policy_gap", r"\|\log\pi^*_\tau - \log\pi_t\|_\infty", "step")
 def _log_policy_gap(c: Context) -> Array:
     """Largest difference of log probabilities between the soft-optimal and the current policy."""
-    return _log_policy_error(c, c.now)
+    return log_policy_error(c, c.now)
 
 
 @define("C1", "C_1", "instance")
@@ -90,16 +90,21 @@ def _first_constant(c: Context) -> Array:
     tau = per_instance(given(c, "tau"))
     contraction = 1 - per_instance(given(c, "eta") * given(c, "tau") / (1 - c.discount))
     start = np.zeros(1, dtype=np.int64)
-    return _soft_q_error(c, start) + 2 * tau * contraction * _log_policy_error(c, start)
+    return soft_q_error(c, start) + 2 * tau * contraction * log_policy_error(c, start)
 
 
-def _soft_q_error(c: Context, records: Array) -> Array:
+def soft_q_error(c: Context, records: Array) -> Array:
+    """Largest error of the soft action values of the policies at `records`, (B, R, 1)."""
+    error = np.abs(c.soft_optimum[1][:, None] - soft_action_values(c, records))
+    return arithmetic.maximum(flat(error), axis=-1)[..., None]
+
+
+def soft_action_values(c: Context, records: Array | slice) -> Array:
+    """Soft action values of the policies at `records`, (B, R, S, A)."""
     log_policies, policies = c.log_policies[:, records], c.policies[:, records]
     tau = given(c, "tau")[:, None, None, None]
     paid = (policies * (c.rewards[:, None] - tau * _finite_log(c, policies, log_policies))).sum(axis=-1)
-    soft_values = arithmetic.solve(c.discounted[:, records], paid)
-    error = np.abs(c.soft_optimum[1][:, None] - c.backup(soft_values))
-    return arithmetic.maximum(flat(error), axis=-1)[..., None]
+    return c.backup(arithmetic.solve(c.discounted[:, records], paid))
 
 
 def _finite_log(c: Context, policies: Array, log_policies: Array) -> Array:
@@ -107,7 +112,8 @@ def _finite_log(c: Context, policies: Array, log_policies: Array) -> Array:
     return np.where(policies > 0, log_policies, 0.0) if c.kind == "float" else log_policies
 
 
-def _log_policy_error(c: Context, records: Array) -> Array:
+def log_policy_error(c: Context, records: Array) -> Array:
+    """Largest difference of log probabilities between the soft-optimal policy and those at `records`, (B, R, 1)."""
     tau = given(c, "tau")[:, None, None]
     best = arithmetic.log_softmax(c.soft_optimum[1] / tau)
     return arithmetic.maximum(flat(np.abs(best[:, None] - c.log_policies[:, records])), axis=-1)[..., None]

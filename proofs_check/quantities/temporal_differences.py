@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 define_setting("stride", "x", "step size of temporal differences, in units of 1 over the largest squared feature")
-define_setting("leeway", "u", "where between the stride and 1 a square of noise plus error is split, in (0, 1]")
-define_setting("split", "y", "how a square of noise plus error is split, between the stride and 1")
 define_setting("learners", "N", "number of agents that average after every step")
 
 
@@ -246,9 +244,9 @@ def _start(c: Context) -> Array:
     return np.concatenate([c.discount[:, None] * 0 + 1, error, (error[..., None] * error[:, None]).reshape(len(error), -1)], axis=1)
 
 
-def _after(c: Context, step: Array) -> Array:
+def _after(c: Context, step: Array, start: Array | None = None) -> Array:
     """(B, n): each instance's own number of steps later, by repeated squaring."""
-    state, left = _start(c), to_float(given(c, "rounds")).astype(int)
+    state, left = _start(c) if start is None else start, to_float(given(c, "rounds")).astype(int)
     while (left > 0).any():
         state = np.where((left % 2 == 1)[:, None], np.einsum("bij,bj->bi", step, state), state)
         left = left // 2
@@ -277,6 +275,14 @@ def _short(c: Context) -> Array:
 def _td_mean_square(c: Context) -> Array:
     """Mean squared error of the weights after T sampled steps x/F, each the mean over N agents' samples."""
     return per_instance(_mean_square(_after(c, _moments(c, _rate(c), given(c, "learners")))))
+
+
+@define("td_settled_mean_square", r"\mathbb{E}\lVert\theta_T-\theta^*\rVert^2,\ \theta_0=\theta^*", "instance")
+def _td_settled_mean_square(c: Context) -> Array:
+    """The same with the fixed point as the first weights."""
+    start = _start(c) * 0
+    start[:, 0] = start[:, 0] + 1
+    return per_instance(_mean_square(_after(c, _moments(c, _rate(c), given(c, "learners")), start)))
 
 
 @define("td_short_mean_square", r"\mathbb{E}\lVert\theta_T-\theta^*\rVert^2", "instance")

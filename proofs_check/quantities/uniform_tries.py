@@ -1,8 +1,9 @@
 """Trials with uniform actions, reused for every policy: all trajectories of up to three stages, and the pairs that a set of policies reaches.
 
-The return is the mean reward over the stages, in [0, 1] for rewards in [0, 1].  The estimate for a deterministic policy is A^H times the return where
-all actions agree with the policy, else 0.  Its moments are summed over all trajectories of uniform actions; the policy's own ones come from a
-recursion over the stages.  `listed_paths` (4, 3, A) has what four policies do in a tree without chance.
+The return is the mean reward over the stages, in [0, 1] for rewards in [0, 1].  The estimate for a policy is A^H times the product of its
+probabilities of what was done (for a deterministic one: 1 where all actions agree with it, else 0) times the return.  Its moments are summed over
+all trajectories of uniform actions; the policy's own ones come from a recursion over the stages.  `listed_paths` (4, 3, A) has what four policies
+do in a tree without chance.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def _stages(c: Context) -> int:
 
 
 def _tries(c: Context) -> list[tuple[Array, Array, Array]]:
-    """After each stage: (chance, whether all actions agree, total reward) of every trajectory of uniform actions, (B, n) each."""
+    """After each stage: (chance, product of the policy's probabilities, total reward) of every trajectory of uniform actions, (B, n) each."""
     states, actions = c.rewards.shape[1:]
     policy = c.policies[:, 0]
     chance, agrees, total = c.mu, c.mu * 0 + 1, c.mu * 0  # by the present state, along the last axis
@@ -36,7 +37,7 @@ def _tries(c: Context) -> list[tuple[Array, Array, Array]]:
         chance, agrees, total = (x.reshape(shape) for x in (chance, agrees, total))
         chance, agrees, total = chance[..., None] / actions, agrees[..., None] * policy[:, None], total[..., None] + c.rewards[:, None]
         chance, agrees, total = np.broadcast_arrays(chance, agrees, total)
-        out.append(tuple(x.reshape(len(c.mu), -1) for x in (chance, agrees, total)))
+        out.append((chance.reshape(len(c.mu), -1), agrees.reshape(len(c.mu), -1), total.reshape(len(c.mu), -1)))
         moved = chance[..., None] * c.transitions[:, None]
         chance = moved
         agrees, total = (np.broadcast_to(x[..., None], moved.shape) for x in (agrees, total))

@@ -96,14 +96,20 @@ def names() -> list[str]:
 
 
 def path(name: str) -> pathlib.Path:
-    """Where the file of a model lies.  raises ModelError: no such model (lists the nearest)."""
+    """Where the file of a model lies.  raises ModelError: no such model (lists the nearest).
+
+    name   as `names()` lists it
+    """
     if name not in MODELS:
         raise ModelError(f"there are no reference values for {name!r}.{nearest(name, list(MODELS)) or ' There are ' + ', '.join(MODELS) + '.'}")
     return pathlib.Path(str(importlib.resources.files("proofs_check.reference") / "data" / f"{slug(name)}.json"))
 
 
 def load(name: str) -> Reference:
-    """The reference figures of a model of `names()`.  raises ModelError: no such model (lists the nearest)."""
+    """The reference figures of a model of `names()`.  raises ModelError: no such model (lists the nearest).
+
+    name   as `names()` lists it
+    """
     from proofs_check.files import read_json
 
     return Reference(name, read_json(path(name)))

@@ -32,16 +32,23 @@ def _optimistic_regret(instance: Instance, rng: np.random.Generator, count: int)
     last, exact = _two_stage_values(instance)
     episodes, failure = int(instance.settings["episodes"]), float(instance.settings["failure"])
     depth = math.log((2**2 - 2) * 2 * episodes / failure)
-    bonus = np.concatenate([[1.0], np.sqrt(2 * depth / np.arange(1, episodes + 1)) / 2])
-    seen, good, total = np.zeros((2, count), dtype=int), np.zeros((2, count)), np.zeros(count)
-    chance, everyone = instance.transitions[0, :, 1], np.arange(count)
+    tried = np.maximum(np.arange(episodes + 1), 1)
+    bonus, per_visit = np.sqrt(2 * depth / tried) / 2, (last[1] - last[0]) / tried
+    bonus[0] = 1  # nothing is known, and everything is possible
+    start, chance = np.full(episodes + 1, last[0]), instance.transitions[0, :, 1]
+    start[0] = 0
+    level = start + bonus
+    seen, good, loss = np.zeros((2, count), dtype=int), np.zeros((2, count)), exact.max() - exact
+    total = np.zeros(count)
     for _ in range(episodes):
-        guess = last[0] + (last[1] - last[0]) * good / np.maximum(seen, 1)
-        promise = instance.rewards[0][:, None] + np.minimum(np.where(seen > 0, guess, 0) + bonus[seen], 1)
-        action = (promise[1] > promise[0]).astype(int)
-        total += exact.max() - exact[action]
-        good[action, everyone] += rng.random(count) < chance[action]
-        seen[action, everyone] += 1
+        first, second = (reward + np.minimum(level[n] + k * per_visit[n], 1) for reward, n, k in zip(instance.rewards[0], seen, good, strict=True))
+        other = second > first
+        hit = rng.random(count) < np.where(other, chance[1], chance[0])
+        total += np.where(other, loss[1], loss[0])
+        seen[0] += ~other
+        seen[1] += other
+        good[0] += hit & ~other
+        good[1] += hit & other
     return total[:, None]
 
 

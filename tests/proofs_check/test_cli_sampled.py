@@ -40,6 +40,15 @@ def test_json_is_the_same_for_the_same_seed():
     assert data["horizon"] == 8 and data["runs"][0]["t"][0] == 0
 
 
+def test_sampled_and_exact_methods_begin_with_the_same_policy():
+    done = run("--method", "reward-to-go,softmax-pg", *QUICK, "--start", "adversarial:1/20", "--json")
+    assert done.exit_code == 0, done.output
+    first, second = json.loads(done.stdout)["runs"]
+    uniform = json.loads(run("--method", "reward-to-go", *QUICK, "--json").stdout)["runs"][0]
+    assert first["mean"][0] == pytest.approx(second["mean"][0], rel=1e-12) and first["mean"][0] > uniform["mean"][0]
+    assert "--start adversarial:1/20" in json.loads(done.stdout)["command"]
+
+
 def test_the_plot_and_the_arrays_are_written(tmp_path):
     done = run("--method", "reinforce,softmax-pg", *QUICK, "--plot", str(tmp_path / "bands.svg"), "--out", str(tmp_path / "runs.npz"))
     assert done.exit_code == 0, done.output
@@ -79,6 +88,7 @@ def test_every_sampled_method_has_a_line_of_help_and_its_settings():
         (["--method", "reinforce", "--step-size", "0"], "--step-size is 0"),
         (["--method", "reinforce", "--step-size", "0.1", "--temperature", "1"], "no method here has --temperature"),
         (["--method", "exp3"], "bandit learners take a model of one state; this one has 2"),
+        (["--method", "sarsa", "--start", "random:1"], "sarsa begin with no policy"),
         (["--method", "plug-in", "--step-size", "0.1"], "no method here has --step-size"),
         (["--method", "off-policy-pg:mix=0", "--step-size", "0.1"], "mix is 0"),
         (["--method", "svrpg:epoch=1.5", "--step-size", "0.1"], "epoch is 1.5; it must be a whole number"),

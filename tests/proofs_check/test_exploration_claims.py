@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from fractions import Fraction
@@ -12,13 +13,14 @@ from scipy.stats import binom
 
 from mdps.rational import fraction
 from pgtheory import arithmetic
-from proofs_check.catalogue import concentration, exploration, get_claim, lower_bounds
+from proofs_check.catalogue import adaptation, concentration, experiments, exploration, get_claim, lower_bounds, regret
 from proofs_check.engine.certify import exact_contexts
 from proofs_check.instance import Batch, float_context
 from proofs_check.quantities import quantity
+from proofs_check.quantities.adaptation import fewest_questions
 from proofs_check.quantities.information import determinant
 from proofs_check.quantities.visit_counts import _most
-from proofs_check.statistics.learners import ABOVE_LESS_BELOW, OPTIMISTIC_REGRET
+from proofs_check.statistics.learners import ABOVE_LESS_BELOW, OPTIMISTIC_REGRET, TSALLIS_DRAWN
 
 F = Fraction
 ANY = get_claim("hedge-regret").cases()[0]
@@ -206,6 +208,101 @@ def test_sampled_learners_are_what_they_say():
     arms = get_claim("same-variance-baselines-sampled-fates").cases()[0].instances[0].instance().as_float()
     draws = ABOVE_LESS_BELOW.draw(arms, np.random.default_rng(0), 400)
     assert set(np.unique(draws)) <= {-1.0, 0.0, 1.0} and draws.mean() > 0.5
+
+
+# Experiments and adaptation
+
+
+def test_ellipsoids_by_hand():
+    """One look with noise 1 or -1 at lambda = 1/10, nothing after it: M = sqrt(1/11) exp(1/2.2) in the mean."""
+    assert floats(experiments.ONE_LOOK, "ellipsoid_mean")[0] == pytest.approx(math.sqrt(1 / 11) * math.exp(1 / 2.2))
+    assert floats(experiments.ONE_LOOK, "ellipsoid_failure_unpaid")[0] == 1 and floats(experiments.ONE_LOOK, "ellipsoid_failure")[0] == 0
+
+
+def test_an_adaptive_design_path_by_path():
+    """Plain loops over the 32 paths of a design that looks at its answers."""
+    design, parameter, ridge, total = np.array([[1, 0] if k % 2 else [0, 1] for k in range(31)], dtype=float), np.array([0.5, -0.5]), 0.5, 0.0
+    for signs in itertools.product((1, -1), repeat=5):
+        node, gram, answers = 0, ridge * np.eye(2), np.zeros(2)
+        for sign in signs:
+            gram += np.outer(design[node], design[node])
+            answers += design[node] * (design[node] @ parameter + sign)
+            node = 2 * node + (1 if sign > 0 else 2)
+        noise = answers - (gram - ridge * np.eye(2)) @ parameter
+        total += math.sqrt(ridge**2 / np.linalg.det(gram)) * math.exp(noise @ np.linalg.solve(gram, noise) / 2) / 32
+    assert floats(experiments.ALL_WAYS, "ellipsoid_mean")[0] == pytest.approx(total, rel=1e-12)
+
+
+def test_designs_by_hand():
+    assert exact(experiments.LONG_TWINS, "longest_design_of_two") == [9] and exact(experiments.LONG_TWINS, "best_design_of_two") == [F(461, 20)]
+    assert exact(experiments.BETWEEN, "best_design_of_two") == [25] and exact(experiments.BETWEEN, "greedy_design_of_two")[0] < 25
+    assert exact(experiments.CROSSED, "early_gain") == [2]
+
+
+def test_uniform_tries_by_hand():
+    assert exact(experiments.ALWAYS_PAID, "uniform_tries_square") == [8] and exact(experiments.ALWAYS_PAID, "uniform_tries_mean") == [1]
+    assert exact(experiments.TORN, "uniform_tries_mean") == [F(1, 2)]
+    assert exact(experiments.ALL_DIFFERENT, "spanned_pairs") == [4] and exact(experiments.ALL_ALIKE, "spanned_pairs") == [1]
+
+
+def test_steps_until_even_odds():
+    """What the page says of ascent after a switch."""
+    for share, steps, bound in ((0.01, 543, 490), (0.001, 5067, 4990)):
+        odds, n = 1 / share - 1, 0
+        while odds > 1:
+            p = 1 / (1 + odds)
+            odds, n = odds * math.exp(-0.2 * p * (1 - p)), n + 1
+        assert n == steps and round((1 / share - 2) / 0.2) == bound
+    assert exact(adaptation.FOUR_OLD, "sample_mean_bias") == [F(2, 3)]
+
+
+def test_questions_by_a_game_that_is_played_out():
+    """All ways to place thresholds, all answers, for up to nine hypotheses."""
+
+    def worst(hypotheses, batches):
+        if hypotheses == 1:
+            return 0
+        if batches == 0:
+            return math.inf
+        best = math.inf
+        for size in range(1, hypotheses):
+            for cuts in itertools.combinations(range(1, hypotheses), size):
+                parts = np.diff([0, *cuts, hypotheses]).tolist()
+                best = min(best, size + max(worst(part, batches - 1) for part in parts))
+        return best
+
+    for hypotheses, batches in itertools.product(range(1, 8), (1, 2, 3)):
+        assert fewest_questions(hypotheses, batches) == worst(hypotheses, batches)
+    assert [fewest_questions(64, k) for k in (1, 2, 3, 4, 6, 8)] == [63, 14, 9, 8, 6, 6]
+    assert [fewest_questions(256, k) for k in (1, 2, 3, 4, 6, 8)] == [255, 30, 17, 12, 10, 8]
+
+
+def test_strategies_for_games():
+    assert exact(adaptation.ONE_FOR_THREE, "least_total_loss") == [F(1, 2)] and exact(adaptation.THREE_FOR_THREE, "least_total_loss") == [0]
+    assert exact(adaptation.SHARED, "least_total_loss") == [0] and exact(adaptation.SHARED, "optima_apart") == [0]
+    assert floats(adaptation.THREE_FOR_THREE, "latent_information")[0] == pytest.approx(math.log(3))
+
+
+def test_the_tsallis_leader_round_by_round():
+    """Two arms, the first free of losses, two rounds: (2 - sqrt 2) and the root of an equation in one unknown."""
+    rows = regret._rows("two rounds", [[0, 1]] * 2, regret.DRAWN)
+    y = 1.0
+    for _ in range(60):  # losses 2 and 0, t = 2: distance sqrt 2
+        y = math.sqrt(1 / (1 - 1 / (y + math.sqrt(2)) ** 2))
+    second = 0.5 * (1 / (y + math.sqrt(2)) ** 2) + 0.5 * 0.5
+    assert floats(rows, "tsallis_first_arm_regret")[0] == pytest.approx(0.5 + second)
+    share = 1 / (y + math.sqrt(2))
+    assert floats(rows, "tsallis_exploration")[0] == pytest.approx(math.sqrt(0.5) + (0.5 * share + 0.5 * math.sqrt(0.5)) / math.sqrt(2))
+
+
+def test_sampled_leader_agrees_with_the_tree():
+    """Losses 0 and 1 for sure, three rounds: the mean of many sampled runs against the tree's expectation."""
+    instance = dataclasses.replace(
+        get_claim("tsallis-inf-mean-regret").cases()[0].instances[0].instance().as_float(), rewards=np.array([[1.0, 0.0]]), settings={"pulls": 3}
+    )
+    values = TSALLIS_DRAWN.draw(instance, np.random.default_rng(5), 40_000)
+    rows = regret._rows("three rounds", [[0, 1]] * 3, regret.DRAWN)
+    assert abs(values.mean() - floats(rows, "tsallis_first_arm_regret")[0]) < 5 * values.std() / 200
 
 
 def test_balls_reduce_along_any_axis():

@@ -70,6 +70,16 @@ def test_mutants_of_the_catalogue_are_distinct_controls_that_can_be_written_and_
             assert Statement.of(mutant.case.statement.text()).names() == mutant.case.statement.names()
 
 
+def test_a_rule_that_is_written_as_text_is_changed_like_any_other():
+    """sympy would read "gamma" as its function of that name."""
+    written, built = (
+        claim(gap(q.rho, q.T) <= 1 / (q.eta * q.T), process=NaturalPG(step_size=q.eta), settings={q.eta: rule})
+        for rule in ("(1-gamma)/4", (1 - q.gamma) / 4)
+    )
+    rules = [name for name in names(written) if name.startswith("rule of eta")]
+    assert rules and rules == [name for name in names(built) if name.startswith("rule of eta")]
+
+
 def test_the_condition_of_a_statement_is_changed_too():
     made = claims()["policy-iteration-monotone-geometric-finite"]
     found = [m.name for m in mutants(made.case(made.form("finite")))]

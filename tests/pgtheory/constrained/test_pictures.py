@@ -8,7 +8,7 @@ import pytest
 
 from mdps import ConstrainedMDP, random, zoo
 from pgtheory.constrained.descent_ascent import DescentAscent
-from pgtheory.constrained.pictures import plot_occupancies, plot_path, plot_progress, reachable
+from pgtheory.constrained.pictures import plot_lagrangian, plot_occupancies, plot_path, plot_progress, reachable
 from pgtheory.constrained.primal_dual import NPGPrimalDual
 from pgtheory.constrained.runs import run_constrained
 from tests.pgtheory.constrained import plain
@@ -74,3 +74,12 @@ def test_progress_shows_both_iterates_and_the_promise(run):
     assert lines["gap bound npg"].get_ydata()[0] == run.guarantee().gap
     assert drawn(violation)["violation bound npg"].get_ydata()[0] == run.guarantee().violations.max()
     assert {"violation last npg", "violation average npg"} <= set(drawn(violation))
+
+
+def test_the_saddle_point_is_where_the_program_has_it(run):
+    ax = plot_lagrangian({"npg": run, "plain": run_constrained(CASES["C7"].problem, DescentAscent(0.2), 30)})
+    lines = drawn(ax)
+    assert lines["path npg"].get_xdata().tolist() == run.excesses[:, 0].tolist()
+    assert lines["path npg"].get_ydata().tolist() == run.multipliers[:, 0].tolist()
+    assert lines["saddle"].get_ydata()[0] == run.solution.multipliers[0]
+    assert lines["path npg"].get_linestyle() != lines["path plain"].get_linestyle()

@@ -8,10 +8,23 @@ import numpy as np
 import pytest
 
 from mdps import FiniteHorizon, ModelError
-from pgtheory.online import Episodic, HybridNPG, LinearNPG, LowSwitchingNPG, OptimisticNPG, linear_fit, noisy, phases, run_online, sure
+from pgtheory.online import (
+    Episode,
+    Episodic,
+    HybridFittedNPG,
+    HybridNPG,
+    LinearNPG,
+    LowSwitchingNPG,
+    OptimisticNPG,
+    Plan,
+    linear_fit,
+    noisy,
+    phases,
+    run_online,
+    sure,
+)
 from pgtheory.online.counts import empty_model
-from pgtheory.online.low_switching import searched
-from pgtheory.online.optimistic import exponential_steps
+from pgtheory.online.low_switching import search_steps, searched
 from pgtheory.online.planning import best_values
 from pgtheory.online.runner import what_is_told
 from tests.pgtheory.online.small import path, task
@@ -134,6 +147,20 @@ def test_determinants_double_as_rarely_as_stated():
     assert (times >= 2).all() and (times <= H * d * math.log2(1 + K / d)).all()
 
 
+def test_policies_found_inside_the_fitted_model_change_as_rarely_as_determinants_double():
+    one, features = mixture(7)
+    K, d, H = 200, 2, 2
+    searching, stepping = LinearNPG(features, refresh="doubling", inner=100, scale=0.1), LinearNPG(features, scale=0.1)
+    rare, often = run_online(one, searching, K, 4), run_online(one, stepping, K, 4)
+    assert (rare.switches >= 1).all() and (rare.switches <= H * d * math.log2(1 + K / d)).all() and (often.switches == K - 1).all()
+    assert (rare.regret[:, -1] < often.regret[:, -1]).all()
+    proved = run_online(one, LinearNPG(features, inner=100, refresh="doubling"), 5).guarantee.values
+    plain = run_online(one, LinearNPG(features, refresh="doubling"), 5).guarantee.values
+    T = np.arange(1, 6)
+    weights = 3 * math.sqrt(5 * math.log(3) / 8) * (1 + T / 5)  # exponential weights over H = 2, A = 3, K = 5
+    assert np.allclose(proved - T * 3 * math.sqrt(math.log(3) / 200), plain - weights, rtol=1e-12)
+
+
 def test_the_search_comes_within_its_bound_of_the_best_of_the_model():
     """Inside one model with bonuses: max_i V^i >= V_best - (H (H + 1) / 2) sqrt(log A / (2 I)), V_best by value iteration with the same bonuses."""
     one, rng = task(8, H=3, S=3, A=3), np.random.default_rng(9)
@@ -144,8 +171,7 @@ def test_the_search_comes_within_its_bound_of_the_best_of_the_model():
     model.bonus[:] = 0.0
     best = (best_values(model.estimate, model.rewards)[:, 0] * one.start).sum(axis=1)
     for inner in (1, 10, 50):
-        steps = exponential_steps(what_is_told(one, learn, sure(one), inner), 1.0)
-        policies = searched(model, np.ones(5, dtype=bool), one.start, steps, inner)
+        policies = searched(model.rewards, model.estimate, model.bonus, one.start, search_steps(told, inner))
         found = []
         for run in range(5):
             V = np.zeros(3)
@@ -210,8 +236,13 @@ def test_the_regret_stays_under_the_bound(learn):
         (lambda: LinearNPG(ridge=0), "ridge is 0"),
         (lambda: LinearNPG(scale=-2), "the scale of the bonus is -2"),
         (lambda: LinearNPG(rewards="revealed"), "rewards are not revealed"),
+        (lambda: LinearNPG(inner=3, rewards="revealed"), "a search inside the model needs rewards that are known"),
+        (lambda: LinearNPG(inner=-1), "inner is -1; it must be a whole number, at least 0"),
         (lambda: LowSwitchingNPG(inner=0), "inner is 0"),
         (lambda: HybridNPG(offline=1.5), "offline is 1.5"),
+        (lambda: HybridFittedNPG(batch=0), "batch is 0"),
+        (lambda: HybridFittedNPG(weight=-1), "weight is -1"),
+        (lambda: HybridFittedNPG(behaviour=np.ones((3, 3, 2))), "behaviour[0, 0] is [1.0, 1.0], no distribution"),
         (lambda: HybridNPG(behaviour=np.ones((3, 3))), "behaviour has shape (3, 3); it must be (3, 3, 2)"),
         (lambda: HybridNPG(behaviour=np.ones((3, 3, 2))), "behaviour[0, 0] is [1.0, 1.0], no distribution"),
     ],
@@ -220,3 +251,63 @@ def test_bad_input_is_named(call, words):
     with pytest.raises(ModelError) as caught:
         run_online(task(1), call(), 3)
     assert words in str(caught.value)
+
+
+def test_the_critic_of_both_kinds_of_data_is_the_least_squares_solution():
+    """At every pair the fitted figure is the minimiser found by numpy's least squares over the listed data, rows weighed by the root of the weight."""
+    one, H, S, A = task(13, H=2, S=2, A=2), 2, 2, 2
+    learn = HybridFittedNPG(offline=12, batch=5, weight=2.5)
+    told = what_is_told(one, learn, sure(one), 20)
+    state, rng = learn.start(told, 1), np.random.default_rng(14)
+    policy = rng.dirichlet(np.ones(A), size=(1, H, S))
+    offline, own = [], []
+    for _ in range(12):
+        s, a, r = rng.integers(S, size=(1, 3)), rng.integers(A, size=(1, 2)), rng.random((1, 2))
+        offline += [(h, s[0, h], a[0, h], r[0, h], s[0, h + 1]) for h in range(H)]
+        state = learn.read(state, Episode(s, a, r))
+    for k in range(4):  # one short of a batch: the logits stay
+        s, a, r = rng.integers(S, size=(1, 3)), rng.integers(A, size=(1, 2)), rng.random((1, 2))
+        own += [(h, s[0, h], a[0, h], r[0, h:].sum()) for h in range(H)]
+        state = learn.update(state, k, Plan(policy), Episode(s, a, r))
+    assert (state.logits == 0).all()
+    f, later = learn.critic(state, policy)[0], np.zeros(S)
+    for h in (1, 0):
+        rows = [(np.eye(S * A)[s * A + a], r + later[t]) for g, s, a, r, t in offline if g == h]
+        rows += [(math.sqrt(2.5) * np.eye(S * A)[s * A + a], math.sqrt(2.5) * G) for g, s, a, G in own if g == h]
+        fitted = np.linalg.lstsq(np.array([x for x, _ in rows]), np.array([y for _, y in rows]), rcond=None)[0].reshape(S, A)
+        assert np.abs(f[h] - fitted).max() <= 64 * EPS * len(rows)  # pairs without data: 0, the least-norm solution
+        later = (policy[0, h] * fitted).sum(axis=1)
+    state = learn.update(state, 4, Plan(policy), Episode(s, a, r))
+    assert (state.logits != 0).any() and (state.own == 0).all()
+
+
+def lock(H: int) -> Episodic:
+    """State 0 is kept by action 1 and lost for ever by action 0; only the last step in state 0, action 1, pays."""
+    P, r = np.zeros((H, 2, 2, 2)), np.zeros((H, 2, 2))
+    P[:, 0, 1, 0] = P[:, 0, 0, 1] = P[:, 1, :, 1] = 1
+    r[-1, 0, 1] = 1.0
+    return Episodic.of(FiniteHorizon(P, r, start=[1, 0]))
+
+
+def test_data_of_the_way_open_a_lock_that_own_play_does_not_find():
+    H, K = 14, 300
+    way = np.zeros((H, 2, 2))
+    way[..., 1] = 1.0
+    alone = run_online(lock(H), HybridFittedNPG(0, 10, step_size=20.0), K, 6).regret[:, -1]
+    shown = run_online(lock(H), HybridFittedNPG(5, 10, step_size=20.0, behaviour=way), K, 6).regret[:, -1]
+    assert (shown < 0.8 * K).all() and alone.mean() > 0.95 * K
+
+
+def test_own_returns_help_where_the_data_cover_nothing():
+    """The data never take action 1, which pays: without own returns (weight 0) the learner cannot see it."""
+    P = np.zeros((2, 2, 2, 2))
+    P[:, :, 0, 0] = P[:, :, 1, 1] = 1
+    r = np.zeros((2, 2, 2))
+    r[:, :, 1] = 1.0
+    one = Episodic.of(FiniteHorizon(P, r, start=[1, 0]))
+    never = np.zeros((2, 2, 2))
+    never[..., 0] = 1.0
+    blind, both = (run_online(one, HybridFittedNPG(50, 5, weight, behaviour=never), 400, 4).regret[:, -1] for weight in (0.0, 1.0))
+    assert (both < 0.3 * blind).all()
+    assert np.allclose(blind, 400, rtol=1e-12)  # half of the two rewards, for ever
+    assert run_online(one, HybridFittedNPG(), 5).guarantee is None

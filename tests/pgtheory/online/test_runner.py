@@ -107,6 +107,14 @@ def test_a_run_does_not_depend_on_those_beside_it(learner):
     assert (other.policies[0] != alone.policies[0]).any()
 
 
+def test_runs_that_do_not_fit_at_once_are_played_in_parts(monkeypatch):
+    one = task(5)
+    whole = run_online(one, OptimisticValueIteration(), 20, 5)
+    monkeypatch.setattr("pgtheory.online.runner.NUMBERS_AT_ONCE", 2 * 3 * 3 * 2 * 3)  # two runs
+    parts = run_online(one, OptimisticValueIteration(), 20, 5)
+    assert (whole.regret == parts.regret).all() and (whole.switches == parts.switches).all() and (whole.failures == parts.failures).all()
+
+
 @pytest.mark.parametrize("noise", [False, True])
 def test_episodes_are_those_of_a_plain_walk(noise):
     one, rng = task(6), np.random.default_rng(7)

@@ -7,7 +7,7 @@ import pytest
 from scipy import optimize, stats
 
 from mdps.errors import ModelError
-from pgtheory.sampling import Bandit, InverseGapWeighting, MirrorDescent, SoftmaxGradient, expectations, replicate
+from pgtheory.sampling import Bandit, ChangingBandit, InverseGapWeighting, MirrorDescent, SoftmaxGradient, expectations, replicate
 from pgtheory.sampling.bandits import POTENTIALS, weights_of
 from tests.pgtheory.sampling.test_simulator import LEVEL
 
@@ -35,6 +35,45 @@ def test_runs_agree_with_the_tree_of_all_sequences(name):
     errors = seen.regret.std(axis=0) / np.sqrt(runs)
     assert (np.abs(seen.regret.mean(axis=0) - exact.regret) <= normal * errors + 1e-12).all()
     assert (np.abs(seen.policy.mean(axis=0) - exact.policy[-1]) <= normal * seen.policy.std(axis=0) / np.sqrt(runs) + 1e-12).all()
+
+
+CHANGING = ChangingBandit([[1, 0, 0.5], [0, 1, 0.2], [0.3, 0.1, 1], [0, 1, 0]])
+
+
+@pytest.mark.parametrize("name", ["value", "natural, value", "gap weighting", "shannon, decreasing", "tsallis, decreasing"])
+def test_runs_against_an_adversary_agree_with_the_tree(name):
+    runs = 20_000
+    exact = expectations(LEARNERS[name], CHANGING, 4)
+    seen = replicate(LEARNERS[name], CHANGING, 4, runs, seed=5, times=range(1, 5))
+    normal = stats.norm.isf(LEVEL / 2 / 7)
+    assert (np.abs(seen.regret.mean(axis=0) - exact.regret) <= normal * seen.regret.std(axis=0) / np.sqrt(runs) + 1e-12).all()
+    assert (np.abs(seen.policy.mean(axis=0) - exact.policy[-1]) <= normal * seen.policy.std(axis=0) / np.sqrt(runs) + 1e-12).all()
+    np.testing.assert_allclose(seen.best[:, -1].mean(), seen.policy[:, 1].mean(), atol=1e-12)
+
+
+def test_a_changing_bandit_that_does_not_change_is_a_sure_one():
+    still, sure = ChangingBandit(np.tile([0.9, 0.4], (30, 1))), Bandit.sure([0.9, 0.4])
+    for name in ("value", "gap weighting", "tsallis, decreasing"):
+        for field in ("regret", "best", "policy"):
+            first, second = (getattr(replicate(LEARNERS[name], bandit, 30, 50, seed=1, times=[7, 30]), field) for bandit in (still, sure))
+            np.testing.assert_allclose(first, second, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_exponential_weights_and_tsallis_keep_their_adversarial_bounds(seed):
+    """E regret <= sqrt(2 T K log K) with eta = sqrt(2 log K / (T K)) (exp3-regret), <= 4 sqrt(K T) + 1 with 2/sqrt t (tsallis-inf)."""
+    rng, T, K = np.random.default_rng(seed), 6, 3
+    bandit = ChangingBandit(rng.integers(0, 2, (T, K)))
+    eta = np.sqrt(2 * np.log(K) / (T * K))
+    assert expectations(MirrorDescent("shannon", eta), bandit, T).regret[-1] <= np.sqrt(2 * T * K * np.log(K))
+    assert expectations(MirrorDescent("tsallis", 2.0, True), bandit, T).regret[-1] <= 4 * np.sqrt(K * T) + 1
+
+
+def test_rewards_out_of_range_break_the_bound():
+    """T = 8, K = 2, losses (0, 10) in every round: 10.126 > 4.710."""
+    bandit, eta = ChangingBandit(np.tile([1.0, -9.0], (8, 1))), np.sqrt(2 * np.log(2) / 16)
+    found = expectations(MirrorDescent("shannon", eta), bandit, 8).regret[-1]
+    assert abs(found - 10.126) < 1e-3 and found > np.sqrt(2 * 16 * np.log(2))
 
 
 @pytest.mark.parametrize("name", ["value", "tsallis, decreasing"])
@@ -134,6 +173,9 @@ def test_one_arm_has_no_regret():
         (lambda: Bandit([[1.0, 0.0]], [[0.5, 0.6]]), "probabilities of arm 0"),
         (lambda: Bandit([[1.0]], [[0.5, 0.5]]), r"rewards have shape \(1, 1\)"),
         (lambda: replicate(SoftmaxGradient(1.0), THREE, 0, 10), "horizon is 0"),
+        (lambda: replicate(SoftmaxGradient(1.0), CHANGING, 5, 10), "horizon is 5; the rewards are told for 4 rounds"),
+        (lambda: ChangingBandit([[1, 2], [np.inf, 0]]), r"rewards\[1, 0\] is not finite"),
+        (lambda: ChangingBandit([1, 2]), r"rewards have shape \(2,\)"),
         (lambda: replicate(SoftmaxGradient(1.0), THREE, 10, 0), "runs is 0"),
         (lambda: replicate(SoftmaxGradient(1.0), THREE, 10, 10, seed=0.5), "seed is 0.5"),
         (lambda: replicate(SoftmaxGradient(1.0), THREE, 10, 10, times=[5, 5]), "times must be increasing"),
