@@ -35,6 +35,22 @@ def picture(model: str, method: str, step_size: str | float, iterations: int = 2
     """
     from matplotlib.figure import Figure
 
+    figure = Figure(figsize=(12, 5.2), layout="constrained")
+    _draw(*figure.subplots(1, 2), model, method, step_size, iterations, start)
+    return figure
+
+
+def halves(model: str, method: str, step_size: str | float, iterations: int = 200, start: str = "uniform") -> tuple[Any, Any]:
+    """The two halves of `picture` as figures of their own, which a narrow page puts below each other."""
+    from matplotlib.figure import Figure
+
+    left, right = (Figure(figsize=(6, 5.2), layout="constrained") for _ in range(2))
+    _draw(left.subplots(), right.subplots(), model, method, step_size, iterations, start)
+    return left, right
+
+
+def _draw(left: Any, right: Any, model: str, method: str, step_size: str | float, iterations: int, start: str) -> None:
+    """Runs the method and draws both halves."""
     from mdps.io import load_model
     from pgtheory.run import run
     from proofs_check.cli.runs import fields_of, make_method
@@ -47,11 +63,8 @@ def picture(model: str, method: str, step_size: str | float, iterations: int = 2
     mdp = load_model(model)
     chosen = make_method(method, {"step_size": str(step_size)})
     trajectory = run(mdp, chosen, iterations, initial=start)
-    figure = Figure(figsize=(12, 5.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
     left.set_title(_drawn(mdp, chosen, METHODS.get(method, method), trajectory, left), loc="left", fontsize=10)
     plot_run(trajectory, right)
-    return figure
 
 
 def _drawn(mdp: MDP, method: Any, label: str, trajectory: Any, ax: Any) -> str:
@@ -90,15 +103,16 @@ def page() -> Any:
     }
     widgets["example"].link(widgets["model"], value="value")
 
-    figure = panel.Column(sizing_mode="stretch_width")
+    figure = panel.FlexBox(sizing_mode="stretch_width")
 
     def follow(*_: Any) -> None:
         asked = {name: widget.value for name, widget in widgets.items() if name != "example"}
         try:
-            drawn = panel.pane.Matplotlib(picture(**asked), tight=False, sizing_mode="scale_width", max_width=1200)
+            size = {"sizing_mode": "scale_width", "min_width": 320, "max_width": 600, "styles": {"flex": "1 1 320px"}}
+            drawn = [panel.pane.Matplotlib(half, tight=False, **size) for half in halves(**asked)]
         except ModelError as error:
-            drawn = panel.pane.Alert(str(error), alert_type="warning")
-        figure[:] = [drawn]
+            drawn = [panel.pane.Alert(str(error), alert_type="warning")]
+        figure[:] = drawn
 
     for name, widget in widgets.items():
         if name != "example":  # it changes the instance, which is followed

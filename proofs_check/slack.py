@@ -30,7 +30,7 @@ import sympy
 
 from mdps.errors import ModelError
 from proofs_check.claim import Case
-from proofs_check.composition import DIFFERENCES, RECURSIONS, Composition, Stage, compose_case, lemma_statement
+from proofs_check.composition import DIFFERENCES, NEXT, RECURSIONS, Composition, Stage, compose_case, lemma_statement
 from proofs_check.context import Context
 from proofs_check.engine.measure import compare, tolerance, trajectory
 from proofs_check.expression import evaluate
@@ -139,7 +139,8 @@ class _Run:
             if found.shape[-1] > 1:
                 raise ModelError(f"{name} is no single number")
             series = found[0, :, 0]
-            self.known[name] = series[-1:] if quantity(name).history else series
+            recursive = name in NEXT or name in NEXT.values()  # what a recursion runs over, even where its code looks back
+            self.known[name] = series[-1:] if quantity(name).history and not recursive else series
         return self.known[name]
 
     def series(self, tree: sympy.Expr, end: int) -> Array:
@@ -235,7 +236,7 @@ class _Run:
             for label, text, right in rights:
                 add(label, text, 1 / (1 / a[0] + float((right / now**2).sum())))
             what = "1/a_0 + kappa t against kappa t" if not rule.link.lemma else "1/a_0 against kappa"
-            what = "the largest c so far against each" if rule.link.also else what
+            what = "1/a_0 is kept: nothing is lost" if rule.link.also else what
             add("start", what, self.at_t(rule.statement.right))
             return out
         for label, text, right in rights:

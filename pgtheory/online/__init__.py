@@ -31,6 +31,7 @@ _HOME = {
     "HybridFittedNPG": "hybrid_fitted",
     "LinearNPG": "linear",
     "linear_fit": "linear",
+    "PathWeights": "path_weights",
     "learner": "names",
 }
 __all__ = list(_HOME)

@@ -75,6 +75,11 @@ def expected_regret(task: Episodic, learner: Learner, episodes: int, *, rewards:
 def _courses(task: Episodic, noisy: bool) -> Array:
     """(M, ...): states s_0 .. s_H, actions, and what is paid (0 or 1) where rewards are noisy, of all episodes that start and transitions allow."""
     H, S, A = task.shape
+    ways = (task.start > 0).astype(np.float64)
+    for h in range(H):
+        ways = ((2.0 if noisy else 1.0) * ways) @ (task.transitions[h] > 0).sum(axis=1)
+    if ways.sum() > MOST_SEQUENCES:
+        raise ModelError(f"an episode has {ways.sum():,.0f} courses, more than {MOST_SEQUENCES:,}; take fewer steps, states or actions")
     out = []
     for states in itertools.product(range(S), repeat=H + 1):
         if task.start[states[0]] == 0:
@@ -82,6 +87,4 @@ def _courses(task: Episodic, noisy: bool) -> Array:
         for actions in itertools.product(range(A), repeat=H):
             if all(task.transitions[h, states[h], actions[h], states[h + 1]] > 0 for h in range(H)):
                 out += [(*states, *actions, *won) for won in (itertools.product((0, 1), repeat=H) if noisy else [()])]
-            if len(out) > MOST_SEQUENCES:
-                raise ModelError(f"an episode has more than {MOST_SEQUENCES:,} courses; take fewer steps, states or actions")
     return np.array(out, dtype=np.int64)

@@ -22,6 +22,7 @@ HOME: dict[str, tuple[str, str, dict[str, Any]]] = {
     "hybrid-fitted-npg": ("hybrid_fitted", "HybridFittedNPG", {}),
     "linear-npg": ("linear", "LinearNPG", {"inner": 0}),
     "low-switching-linear-npg": ("linear", "LinearNPG", {"refresh": "doubling", "inner": 200}),
+    "path-weights": ("path_weights", "PathWeights", {}),
     "bobw-tsallis": ("leaders", "RegularisedLeaders", {"potential": "tsallis"}),
     "bobw-shannon": ("leaders", "RegularisedLeaders", {"potential": "shannon"}),
     "bobw-log-barrier": ("leaders", "RegularisedLeaders", {"potential": "log-barrier"}),

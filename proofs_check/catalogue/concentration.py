@@ -55,6 +55,16 @@ sums = Claim(
             because="rare ones come in jumps: their number is nearly Poisson, with tails that are heavier than the normal law's of that variance",
         ),
         Control(
+            "half of the variance",
+            q.lattice_tail <= exp(-q.samples * q.lattice_excess**2 / (q.lattice_variance + 2 * q.lattice_excess / 3)),
+            because="the normal law has twice the variance in its exponent: 200 fair tosses have 120 ones with probability .0028",
+        ),
+        Control(
+            "a sixth for the third",
+            q.lattice_tail <= exp(-q.samples * q.lattice_excess**2 / (2 * (q.lattice_variance + q.lattice_excess / 6))),
+            because="a third is what the skewness of Poisson's law asks for: fifteen ones among 200 draws with chance 1/100",
+        ),
+        Control(
             "without the half in Weissman's exponent",
             q.distance_tail <= (Integer(2) ** q.symbols - 2) * exp(-q.samples * q.cell_distance**2),
             settings=FEWER,
@@ -138,10 +148,10 @@ mixtures = Claim(
 NODES = 31
 TREES = ALONE.replace(
     extras={
-        "branch_chance": Extra((NODES,), low=Rational(1, 50), high=Rational(49, 50), meaning="chance of the larger outcome after every past"),
-        "branch_scale": Extra((NODES,), low=Rational(1, 20), high=1, meaning="range of the next draw after every past"),
-        "reach_level": Extra((), low=Rational(1, 10), high=4, meaning="level that the sum may reach"),
-        "calm_variance": Extra((), low=Rational(1, 100), high=Rational(5, 4), meaning="what the conditional variances may add up to"),
+        "branch_chance": Extra((NODES,), meaning="chance of the larger outcome after every past"),
+        "branch_scale": Extra((NODES,), meaning="range of the next draw after every past"),
+        "reach_level": Extra((), low=Rational(1, 20), high=4, meaning="level that the sum may reach"),
+        "calm_variance": Extra((), low=0, high=2, meaning="what the conditional variances may add up to"),
     }
 )
 
@@ -170,18 +180,23 @@ martingales = Claim(
     ),
     domain=TREES,
     forms=[
-        Form("Azuma", q.reach_probability <= exp(-2 * q.reach_level**2 / q.widest_squares)),
-        Form("Freedman", q.calm_reach_probability <= exp(-(q.reach_level**2) / (2 * (q.calm_variance + q.reach_level / 3)))),
+        Form("Azuma", q.reach_probability <= exp(-2 * q.reach_level**2 / q.widest_squares), where=((0, q.widest_squares),)),
+        Form(
+            "Freedman",
+            q.calm_reach_probability <= exp(-(q.reach_level**2) / (2 * (q.calm_variance + q.reach_level / 3))),
+        ),
     ],
     negative_controls=[
         Control(
             "ranges of a quiet past",
             q.reach_probability <= exp(-2 * q.reach_level**2 / q.narrowest_squares),
+            where=((0, q.narrowest_squares),),
             because="a draw may be as wide as the widest that some past allows",
         ),
         Control(
             "the variances alone",
             q.calm_reach_probability <= exp(-(q.reach_level**2) / (2 * q.calm_variance)),
+            where=((0, q.calm_variance),),
             because="a jump of .98 that comes once in 50 draws has a variance of .0196 only",
         ),
         Control(
@@ -192,6 +207,7 @@ martingales = Claim(
         Control(
             "twice the exponent",
             q.reach_probability <= exp(-4 * q.reach_level**2 / q.widest_squares),
+            where=((0, q.widest_squares),),
             because="one fair draw reaches 1/2 with probability 1/2",
         ),
     ],

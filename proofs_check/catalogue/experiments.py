@@ -12,7 +12,7 @@ NODES = 31
 DESIGNS = ALONE.replace(
     extras={
         "design": Extra((NODES, 2), low=-1, high=1, meaning="the vector chosen after every past"),
-        "noise_chance": Extra((NODES,), low=Rational(1, 50), high=Rational(49, 50), meaning="chance of the larger noise after every past"),
+        "noise_chance": Extra((NODES,), meaning="chance of the larger noise after every past"),
         "parameter": Extra((2,), low=-1, high=1, meaning="the true parameter"),
     }
 )

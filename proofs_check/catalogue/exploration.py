@@ -127,7 +127,7 @@ elliptical = Claim(
             because="one vector of length 1 where the ridge is 1: 1 against log 2",
         ),
         Control(
-            "growth by the longest entry",
+            "growth without the power",
             q.gram_growth <= 1 + q.squared_lengths / q.ridge,
             because="the determinant is a product over the dimensions, and each of them grows",
         ),

@@ -152,6 +152,7 @@ CORRELATED = by_hand(
 TEAM_SHORT = _paired("two equally likely rewards, short steps, fifty agents", 1, 0, rounds=1000, stride=1, learners=50)
 COINS = _coins("rewards by chance in two states", 1, 0, rounds=1000, stride="1/100")
 COINS_SMALL = _coins("small rewards by chance, small features", "1/20", 0, (("1/2", 0), (0, "1/2")), rounds=1000, stride="1/100")
+COINS_TEAM = _coins("rewards by chance in two states, five agents", 1, "1/2", rounds=10, stride="1/2", learners=5)
 FAR = _chain("far from the fixed point", [[1]], [1], "9/10", [[1]], [10], rounds=1, stride="1/1000", learners=1)
 FAINT_SHORT = _chain(
     "a feature that is hardly seen, short steps",
@@ -230,6 +231,7 @@ sampled = Claim(
 ANYWHERE_MANY = {**ANYWHERE, q.learners: (1, 2, 5, 50)}
 MANY = {**SAMPLED, q.learners: (1, 2, 5, 50)}
 SHORT_MANY = {**SHORT, q.learners: (1, 2, 5, 50)}
+VARIED = (*SPREAD, (Rational(1, 10**9), q.weight_variance_of_one))
 LONG_MANY = {q.rounds: (0, 1, 2, 10, 100), q.stride: Between(Rational(1, 100), 1), q.learners: (1, 2, 5, 50)}
 
 speedup = Claim(
@@ -248,8 +250,15 @@ speedup = Claim(
             domain=TWO,
             instances=(COINS,),
         ),
-        Form("variance", q.learners * q.weight_variance <= q.weight_variance_of_one, settings=LONG_MANY),
-        Form("variance, two features", q.learners * q.weight_variance <= q.weight_variance_of_one, domain=TWO, settings=LONG_MANY),
+        Form("variance", q.learners * q.weight_variance <= q.weight_variance_of_one, settings=LONG_MANY, where=VARIED),
+        Form(
+            "variance, two features",
+            q.learners * q.weight_variance <= q.weight_variance_of_one,
+            domain=TWO,
+            settings=LONG_MANY,
+            where=VARIED,
+            instances=(COINS_TEAM,),
+        ),
         Form(
             "fading steps",
             q.td_fading_mean_square <= Max(8 * q.td_noise / (q.learners * NEAR**2 * q.feature_spread**2), LATE * q.first_error) / (LATE + T),

@@ -27,7 +27,7 @@ def save_picture(figure: Any, path: Path, command: str) -> None:
     ending = path.suffix[1:].lower()
     buffer = io.BytesIO()
     key = {"png": "Description", "svg": "Description", "pdf": "Subject"}[ending]
-    figure.savefig(buffer, format=ending, metadata={key: command}, dpi=160)
+    figure.savefig(buffer, format=ending, metadata={key: command}, dpi=160, bbox_inches="tight", pad_inches=0.2)
     write_whole(path, buffer.getvalue())
 
 

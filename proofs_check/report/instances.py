@@ -58,7 +58,7 @@ def instance_table(data: Mapping[str, Any] | None) -> InstanceTable | None:
     facts += [(SYMBOLS.get(key, key), _cell(value)) for key, value in (data.get("settings") or {}).items() if not isinstance(value, list | dict)]
     others = [(key, value) for key, value in data.items() if key not in _KNOWN and value is not None]
     facts += [(SYMBOLS.get(key, key), _cell(value)) for key, value in others if isinstance(value, int | float | str) and key != "schema"]
-    extras = dict(data.get("extras") or {})
+    extras: dict[str, Any] = dict(data.get("extras") or {})
     facts += [(SYMBOLS.get(key, key), _cell(value)) for key, value in extras.items() if not isinstance(value, list)]
     size = f"{states} state{'s' * (states != 1)}, {actions} action{'s' * (actions != 1)}"
     transitions = data.get("transitions")

@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 import pytest
-from test_domains import CASES, drawn
+from test_domains import CASES, OF_CLAIM, about, distinct, drawn
 
 from mdps.errors import ModelError
 from proofs_check.catalogue import INDEX, MODULES, all_claims, build_index, claims, get_claim, index
@@ -23,10 +23,14 @@ from proofs_check.quantities import quantities, quantity
 from proofs_check.statement import Statement, parse_statement
 
 ROOT = pathlib.Path(__file__).parents[2]
-STATEMENTS = [name for name, case in CASES.items() if case.kind == "statement"]
 
 
-@functools.cache
+def statements(identifier):
+    """The forms of a claim."""
+    return [case for case in OF_CLAIM[identifier] if case.kind == "statement"]
+
+
+@functools.lru_cache(maxsize=4)
 def batches(name, count=32):
     """Random batches of a few sizes, as the search draws them, and a few small named instances."""
     case = CASES[name]
@@ -97,52 +101,68 @@ def test_every_quantity_is_used_or_offered_with_a_meaning():
 # The ways in which statements go wrong
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_statement_reads_back_from_its_text(name):
-    case = CASES[name]
-    back = parse_statement(case.statement.text())
-    assert back.relation == case.statement.relation and back.names() == case.statement.names()
+@pytest.mark.parametrize("identifier", OF_CLAIM)
+def test_a_statement_reads_back_from_its_text(identifier):
+    for case in OF_CLAIM[identifier]:
+        back = parse_statement(case.statement.text())
+        assert back.relation == case.statement.relation and back.names() == case.statement.names(), case.name
+
+
+@pytest.mark.parametrize("identifier", OF_CLAIM)
+def test_each_form_is_judged_on_what_it_speaks_of(identifier):
+    for case in statements(identifier):
+        with about(case):
+            _truth_does_not_rest_on_not_a_number(case)
+            _boundary_values_are_sampled(case)
+            if case.statement.is_ratio:
+                _the_bound_is_not_trivial_everywhere(case)
+                if case.trivial is not None:
+                    _what_is_called_trivial_does_hold_anyway(case)
+
+
+def of(case):
+    return batches(f"{case.claim}:{case.name}")
 
 
 @pytest.mark.catalogue
-@pytest.mark.parametrize("name", STATEMENTS)
-def test_the_domain_has_instances_and_the_statement_speaks_about_them(name):
+@pytest.mark.parametrize("identifier", OF_CLAIM)
+def test_the_domain_has_instances_and_the_statement_speaks_about_them(identifier):
+    for case in statements(identifier):
+        with about(case):
+            _the_domain_has_instances_and_the_statement_speaks_about_them(case)
+
+
+def _the_domain_has_instances_and_the_statement_speaks_about_them(case):
     """No empty domain, no condition that never holds, no bound that is never a number; at least a twentieth of what is drawn says something."""
-    case, drawn_count, says = CASES[name], 0, 0
-    for batch in batches(name):
+    drawn_count, says = 0, 0
+    for batch in of(case):
         seen = measure(case, batch, 30)
         drawn_count, says = drawn_count + batch.size, says + int(seen.says.sum())
     assert says >= drawn_count / 20 and says >= 20
 
 
-@pytest.mark.parametrize("name", [n for n in STATEMENTS if CASES[n].statement.is_ratio])
-def test_the_bound_is_not_trivial_everywhere(name):
+def _the_bound_is_not_trivial_everywhere(case):
     """Somewhere the bound is within a factor 500 of the measured figure, and below what holds anyway."""
-    case = CASES[name]
     closest, informative = 0.0, False
-    for batch in batches(name):
+    for batch in of(case):
         seen = measure(case, batch, 200)
         closest = max(closest, float(np.nanmax(np.append(seen.ratio, 0))))
         informative = informative or (case.trivial is not None and bool((seen.informative & seen.says).any()))
     assert closest > 1 / 500 and (case.trivial is None or informative)
 
 
-@pytest.mark.parametrize("name", [n for n in STATEMENTS if CASES[n].trivial is not None and CASES[n].statement.is_ratio])
-def test_what_is_called_trivial_does_hold_anyway(name):
+def _what_is_called_trivial_does_hold_anyway(case):
     """A bound that is called trivial must be true, or good evidence would be thrown away."""
-    case = CASES[name]
     trivial = dataclasses.replace(case, statement=Statement(case.statement.left, case.statement.relation, case.trivial), where=())
-    for batch in batches(name):
+    for batch in of(case):
         assert not measure(trivial, batch, 60).candidates().any()
 
 
-@pytest.mark.parametrize("name", STATEMENTS)
-def test_truth_does_not_rest_on_not_a_number(name):
+def _truth_does_not_rest_on_not_a_number(case):
     """Where the statement speaks, both sides are finite; NaN comes from t = 0 or from a condition, never from 0/0 in a quantity.  Bounds of 0 on both sides
     (0 <= 0) may be common, but something else must be compared too."""
-    case = CASES[name]
     something = False
-    for batch in batches(name):
+    for batch in of(case):
         context = trajectory(case, batch, 20)
         with np.errstate(all="ignore"):
             for quantity_name in case.statement.names():
@@ -154,28 +174,31 @@ def test_truth_does_not_rest_on_not_a_number(name):
     assert something or case.statement.text().endswith("= zero") or case.statement.right == 0
 
 
-@pytest.mark.parametrize("name", STATEMENTS)
-def test_boundary_values_are_sampled_for_every_form(name):
+def _boundary_values_are_sampled(case):
     """One state, one action, discount 0, ties, and (for a form about every t) the start: each is among what the form is judged on."""
-    case = CASES[name]
     sizes = case.domain.sizes()
     assert sizes[0][0] == 1 and any(a == case.domain.min_actions for _, a in sizes)
     no_discount, tied = 0, 0
-    for batch in batches(name):
+    for batch in of(case):
         no_discount += int((batch.discount == 0).sum())
         rewards = batch.rewards
         tied += int((np.abs(rewards - rewards[:, :, :1]).max(axis=(1, 2)) == 0).sum())  # all actions of each state pay the same
     assert no_discount > 0 and tied > 0
     if case.process is not None and case.statement.over == "step":
-        batch = next(iter(batches(name)))
+        batch = next(iter(of(case)))
         assert measure(case, batch, 10).times[0] == 0
 
 
-@pytest.mark.parametrize("name", [n for n in CASES if free_names(CASES[n])])
-def test_free_settings_reach_both_ends_of_their_range(name):
+@pytest.mark.parametrize("identifier", [identifier for identifier, cases in OF_CLAIM.items() if any(map(free_names, cases))])
+def test_free_settings_reach_both_ends_of_their_range(identifier):
+    for case in distinct([case for case in OF_CLAIM[identifier] if free_names(case)], "domain", "settings"):
+        with about(case):
+            _free_settings_reach_both_ends_of_their_range(case)
+
+
+def _free_settings_reach_both_ends_of_their_range(case):
     from proofs_check.domains import Between, _value
 
-    case = CASES[name]
     batch = drawn(case.domain, *case.domain.sizes()[-1], 400, case.settings)
     names = {"gamma": batch.discount, "S": float(batch.rewards.shape[1]), "A": float(batch.rewards.shape[2]), **batch.settings}
     for setting in free_names(case):
@@ -185,20 +208,18 @@ def test_free_settings_reach_both_ends_of_their_range(name):
             assert np.isclose(batch.settings[setting], low).any() and np.isclose(batch.settings[setting], high).any()
 
 
-@pytest.mark.parametrize("name", [n for n in CASES if CASES[n].kind == "control"])
-def test_a_control_differs_from_every_true_form(name):
+@pytest.mark.parametrize("identifier", OF_CLAIM)
+def test_a_control_differs_from_every_true_form(identifier):
     """In its statement, its domain, its method or its steps; and it says why it is false."""
-    case = CASES[name]
-    owner = claims()[case.claim]
-    for form in owner.forms:
-        true = owner.case(form)
+    controls = [case for case in OF_CLAIM[identifier] if case.kind == "control"]
+    for true, case in itertools.product(statements(identifier), controls):
         assert (true.statement, true.domain, str(true.process), true.where, true.horizon) != (
             case.statement,
             case.domain,
             str(case.process),
             case.where,
             case.horizon,
-        )
+        ), case.name
 
 
 def test_the_first_claims_say_what_the_sources_say():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from fractions import Fraction
 
@@ -31,6 +32,23 @@ from proofs_check.instance import Batch
 from tests import tolerances
 
 CASES = {f"{case.claim}:{case.name}": case for found in claims().values() for case in found.cases()}
+OF_CLAIM = {identifier: [case for case in CASES.values() if case.claim == identifier] for identifier in claims()}
+"""The forms and controls of each claim: most share their domain and settings, which a test then goes through once."""
+
+
+@contextlib.contextmanager
+def about(case):
+    """Says which form an assertion failed for."""
+    try:
+        yield
+    except AssertionError as error:
+        error.add_note(f"{case.claim}:{case.name}")
+        raise
+
+
+def distinct(cases, *fields):
+    """The first of the cases that agree in these fields."""
+    return {repr([getattr(case, field) for field in fields]): case for case in reversed(cases)}.values()
 
 
 def drawn(domain: Domain, states: int, actions: int, count: int = 300, settings: dict | None = None, seed: int = 0) -> Batch:
@@ -41,9 +59,14 @@ def drawn(domain: Domain, states: int, actions: int, count: int = 300, settings:
     return domain.decode(vectors, states, actions, settings or {})
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_every_sampled_instance_meets_the_assumptions(name):
-    case = CASES[name]
+@pytest.mark.parametrize("identifier", OF_CLAIM)
+def test_every_sampled_instance_meets_the_assumptions(identifier):
+    for case in distinct(OF_CLAIM[identifier], "domain", "settings"):
+        with about(case):
+            _sampled_instances_meet_the_assumptions(case)
+
+
+def _sampled_instances_meet_the_assumptions(case):
     for states, actions in case.domain.sizes()[:6]:
         batch = drawn(case.domain, states, actions, 40, case.settings)
         for k in range(batch.size):

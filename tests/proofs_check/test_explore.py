@@ -21,7 +21,7 @@ from tests.browser import Browser
 
 
 def drawn(figure, name):
-    (line,) = [line for line in figure.axes[1].lines if line.get_gid() == name]
+    (line,) = [line for line in figure.axes[-1].lines if line.get_gid() == name]
     return np.asarray(line.get_ydata(), dtype=float)
 
 
@@ -72,19 +72,17 @@ def test_the_page_follows_its_widgets():
     widgets = {widget.name.split(" (")[0]: widget for widget in page[1]}
 
     def shown():
-        (pane,) = page[2]
-        return pane
+        return list(page[2])
 
-    first = shown()
-    assert isinstance(first, panel.pane.Matplotlib)
+    assert all(isinstance(half, panel.pane.Matplotlib) for half in shown()) and len(shown()) == 2
     widgets["or one of these"].value = "chain(3)"
     assert widgets["instance"].value == "chain(3)"
-    assert "last policy" in shown().object.axes[0].get_title(loc="left")
-    before = drawn(shown().object, "measured")
+    assert "last policy" in shown()[0].object.axes[0].get_title(loc="left")
+    before = drawn(shown()[1].object, "measured")
     widgets["step size"].value = "2"
-    assert drawn(shown().object, "measured")[1] < before[1]
+    assert drawn(shown()[1].object, "measured")[1] < before[1]
     widgets["step size"].value = "minus one"
-    assert isinstance(shown(), panel.pane.Alert)
+    assert isinstance(shown()[0], panel.pane.Alert)
 
 
 @pytest.mark.peer
@@ -102,11 +100,12 @@ def test_the_page_is_served_and_a_browser_draws_it(tmp_path):
         with Browser(tmp_path) as browser:
             page = browser.open(f"http://127.0.0.1:{port}/", width=390)
             labels, images, end = [], [], time.monotonic() + 60
-            while not images and time.monotonic() < end:
+            while len(images) < 2 and time.monotonic() < end:
                 time.sleep(0.5)
                 labels, images = page.evaluate(LOOK)
             assert {"method", "step size", "steps"} <= set(labels)
-            assert len(images) == 1
+            assert len(images) == 2
+            assert all(shown > 300 for _, shown in images)  # as wide as the page, below each other
             assert [fault for fault in page.faults if "WebGL" not in fault] == []  # a machine without graphics says so
             fetched = [address for address in page.asked if address.startswith("http")]
             assert all(address.startswith(f"http://127.0.0.1:{port}/") for address in fetched)
@@ -133,5 +132,5 @@ LOOK = """(() => {
   const all = [], walk = root => { for (const e of root.querySelectorAll("*")) { all.push(e); if (e.shadowRoot) walk(e.shadowRoot); } };
   walk(document);
   return [all.filter(e => e.tagName == "LABEL").map(e => e.textContent.trim()),
-          all.filter(e => e.tagName == "IMG" && e.naturalWidth > 0).map(e => e.naturalWidth)];
+          all.filter(e => e.tagName == "IMG" && e.naturalWidth > 0).map(e => [e.naturalWidth, e.getBoundingClientRect().width])];
 })()"""

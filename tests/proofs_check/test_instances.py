@@ -8,22 +8,25 @@ import itertools
 import numpy as np
 import pytest
 from small import random_instances
+from test_domains import CASES, OF_CLAIM, about, distinct
 
 from mdps import zoo
 from mdps.errors import ModelError
 from mdps.rational import rational, rational_array, to_float
-from proofs_check.catalogue import claims
 from proofs_check.domains import Domain, free_settings, in_range
 from proofs_check.instance import Batch, Instance, exact_optimum
 from proofs_check.instances import BANDITS, HARD, LARGE, REAL, SMALL, dressed, in_reward_range, named, settle, start_distributions, start_policies
 
-CASES = {f"{case.claim}:{case.name}": case for found in claims().values() for case in found.cases()}
-
 
 @pytest.mark.exact
-@pytest.mark.parametrize("name", CASES)
-def test_named_instances_are_exact_and_meet_the_assumptions(name):
-    case = CASES[name]
+@pytest.mark.parametrize("identifier", OF_CLAIM)
+def test_named_instances_are_exact_and_meet_the_assumptions(identifier):
+    for case in distinct(OF_CLAIM[identifier], "instances", "domain", "settings"):
+        with about(case):
+            _named_instances_are_exact_and_meet_the_assumptions(case)
+
+
+def _named_instances_are_exact_and_meet_the_assumptions(case):
     quick = tuple(i for i in case.instances if isinstance(i, str) and i in SMALL + BANDITS)
     for entries in (quick, case.instances[:1], case.instances):  # a form may speak about some of its claim's instances only
         small = dataclasses.replace(case, instances=entries)

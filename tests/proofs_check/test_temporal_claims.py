@@ -112,7 +112,8 @@ def test_one_state_attains_both_constants():
     """(1 - x(1-gamma))^2T of the first error, and the floor of one state, x sigma^2/((1-gamma)(2 - x(1-gamma))); fifty agents have a fiftieth."""
     kept = (1 - F(1, 100) * F(1, 10)) ** 2
     floor = F(1, 10000) * (1 - kept**1000) / (1 - kept)
-    assert exact(temporal.PAIRED, "td_mean_square") == [floor]
+    assert exact(temporal.PAIRED, "td_mean_square") == [floor] == exact(temporal.PAIRED, "td_settled_mean_square")
+    assert exact(settled(temporal.FAR, rounds=100), "td_settled_mean_square") == [0]
     assert exact(temporal.TEAM, "td_mean_square") == [floor / 50]
     assert exact(temporal.LOOP_LONG, "td_last_square") == [F(100) * F(11, 10) ** 10]
 

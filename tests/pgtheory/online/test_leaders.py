@@ -10,6 +10,7 @@ import pytest
 
 from mdps import FiniteHorizon, ModelError
 from pgtheory.online import Episodic, RegularisedLeaders, noisy, phases, run_online, sure
+from pgtheory.online.confidence import visit_bounds
 from pgtheory.online.leaders import leader
 from pgtheory.online.planning import policy_values, visits
 from pgtheory.online.runner import Episode, Plan, what_is_told
@@ -166,3 +167,55 @@ def test_bad_settings_are_named(settings, words):
     with pytest.raises(ModelError) as caught:
         RegularisedLeaders(**settings)
     assert words in str(caught.value)
+
+
+def dilated(P, policy, b, factor: float) -> np.ndarray:
+    """(H, S, A): B_h = b_h + factor E B_{h+1}."""
+    H, S, A = policy.shape
+    B, later = np.zeros((H, S, A)), np.zeros(S)
+    for h in range(H - 1, -1, -1):
+        B[h] = b[h][:, None] + factor * P[h] @ later
+        later = (policy[h] * B[h]).sum(axis=1)
+    return B
+
+
+def test_dilated_bonuses_turn_the_visits_of_the_best_policy_into_one_s_own():
+    """Step 3 of the derivation: sum_h E_{d*}[b + <p, B> / H + <p - p*, B>] <= e sum_h E_d b; with B not dilated it fails."""
+    rng, worst, plain = np.random.default_rng(8), 0.0, 0.0
+    for trial in range(300):
+        H, S, A = 1 + trial % 4, 3, 2
+        P = rng.dirichlet(np.full(S, 0.3), size=(H, S, A))
+        own, best = rng.dirichlet(np.full(A, 0.3), size=(H, S)), np.eye(A)[rng.integers(A, size=(H, S))]
+        start, b = rng.dirichlet(np.ones(S)), rng.random((H, S)) ** 4
+        if trial == 7:  # the best policy goes to state 1, where all is to be learned, one's own hardly ever does
+            start, b = np.eye(S)[0], np.zeros((H, S))
+            P, own, best = P * 0, np.full((H, S, A), [0.999, 0.001]), np.full((H, S, A), [0.0, 1.0])
+            P[:, 0, 0, 0] = P[:, 0, 1, 1] = P[:, 1, :, 1] = P[:, 2, :, 2] = b[-1, 1] = 1.0
+        u, best_u = (visits(P[None], policy[None], start)[0] for policy in (own, best))
+        for factor in (1 + 1 / H, 1.0):
+            B = dilated(P, own, b, factor)
+            left = (best_u * (b + (own * B).sum(axis=2) / H + ((own - best) * B).sum(axis=2))).sum()
+            ratio = left / (math.e * (u * b).sum())
+            worst, plain = (max(worst, ratio), plain) if factor > 1 else (worst, max(plain, ratio))
+    assert 0.3 < worst <= 1 < plain
+
+
+def test_the_width_of_the_visits_is_paid_by_the_radii_that_are_met():
+    """Step 6: sum_s (high - low) <= 2 S sum_{i < h} E min(1, radius_i) for models within the radius of the estimate; a tenth of it is too little."""
+    rng, worst = np.random.default_rng(9), 0.0
+    for _ in range(60):
+        H, S, A = 3, 3, 2
+        P, other = rng.dirichlet(np.full(S, 0.5), size=(2, 1, H, S, A))
+        policy, start = rng.dirichlet(np.ones(A), size=(1, H, S)), rng.dirichlet(np.ones(S))
+        radius = rng.uniform(0, 0.5, size=(1, H, S, A)) ** 2
+        far = np.abs(other - P).sum(axis=-1)
+        estimate = P + np.minimum(1, radius / far)[..., None] * (other - P)
+        low, high = visit_bounds(estimate, radius, policy, start)
+        u = visits(P, policy, start)
+        assert (low <= u + 1e-12).all() and (u <= high + 1e-12).all()
+        met = (u[..., None] * policy * np.minimum(1, radius)).sum(axis=(2, 3))[0]
+        for h in range(1, H):
+            ratio = (high - low)[0, h].sum() / (2 * S * met[:h].sum())
+            assert ratio <= 1
+            worst = max(worst, float(ratio))
+    assert worst > 0.1

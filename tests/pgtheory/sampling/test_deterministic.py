@@ -91,6 +91,17 @@ def test_descent_reaches_the_optimum_with_data_of_any_behaviour(follow):
     assert plain.gaps[-1] < plain.gaps[0]
 
 
+def test_with_several_states_the_plain_off_policy_step_may_climb_and_the_natural_one_descends():
+    problem = LinearQuadratic.average([[-0.3, -0.15], [-0.2, 0.3]], [[-1.2], [-0.5]], np.diag([10, 0.01]), [[0.3]], np.diag([1, 0.01]))
+    gain = np.array([[0.16, 0.74]])
+    off = OffPolicyGradient(problem, gain, Behaviour([[-0.09, -0.45]], [[1.0]]))
+    on_policy = problem.gradient(gain[None])[0]
+    assert (off.expectation() * on_policy).sum() < -0.5 * np.linalg.norm(off.expectation()) * np.linalg.norm(on_policy)
+    cost, step = problem.cost(gain[None])[0], 1e-3
+    assert problem.cost((gain - step * off.expectation())[None])[0] > cost
+    assert problem.cost((gain - step * 2 * off.residual)[None])[0] < cost
+
+
 def test_the_optimum_has_no_residual():
     from scipy.linalg import solve_discrete_are
 
