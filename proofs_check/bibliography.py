@@ -154,5 +154,6 @@ CITATIONS = {
     "zhou2024offline": "Zhou, Sekhari, Song, Sun (2024)",
     "zhu2023generalized": "Zhu, Chen, Schlegel, White (2023)",
     "ziebart2010modeling": "Ziebart, Bagnell, Dey (2010)",
+    "zimin2013online": "Zimin, Neu (2013)",
     "zimmert2021tsallis": "Zimmert, Seldin (2021)",
 }

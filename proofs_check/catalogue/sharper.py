@@ -40,7 +40,7 @@ ONE_SIDED = (
 )
 WORST_STATE = (
     "where the gap V* - V is largest, A(s, a*) >= (1-gamma) gap, and the state's own step gains k A^2/(1 + k A) with k = eta c^2 min mu: neither S nor a "
-    "mismatch is lost on the way (docs/theory/mutants.md, 'The worst state')"
+    "mismatch is lost on the way (docs/theory/worst_state.md)"
 )
 GROWS_BY_C = (
     "the reciprocal of the gap grows by at most C a step: a state's share of the gain is at most 2 eta v_next m v M P/(1 - (1-P) u), P the probability "
@@ -103,11 +103,11 @@ STRONGER: dict[str, tuple[tuple[str, str, tuple[tuple[str, str], ...] | None], .
         ),
     ),
     "softmax-mdp-one-over-t:printed": (
+        ("gap_rho <= 9*inverse_mu/((1-gamma)**5*c_inf**2*(t + 9))", WORST_STATE, None),
         *(
             (f"{measured} <= 8*S*{ratio}mismatch**2/((1-gamma)**5*c_inf**2*(t + 8))", FIRST_ORDER, None)
             for measured, ratio in (("gap_rho", "rho_over_mu*"), ("gap_mu", ""))
         ),
-        ("gap_rho <= 9*inverse_mu/((1-gamma)**5*c_inf**2*(t + 9))", WORST_STATE, None),
     ),
     "softmax-mdp-one-over-t:derived": tuple(
         (f"{measured} <= S*{ratio}mismatch**2/(2*(1-gamma)**4*c_inf**2*t)", FIRST_ORDER, None)

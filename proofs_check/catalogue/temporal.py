@@ -71,14 +71,14 @@ mean_path = Claim(
     negative_controls=[
         Control(
             "steps that overshoot twice",
-            q.td_last_square <= q.first_error,
+            q.td_last_square <= 2 * q.first_error,
             settings={**EXPECTED, q.stride: Rational(21, 10) / NEAR},
             instances=(LOOP_LONG,),
             because="one state with a self-loop: the error is multiplied by -1.1 in every step",
         ),
         Control(
             "steps as long as one state allows",
-            q.td_last_square <= q.first_error,
+            q.td_last_square <= 2 * q.first_error,
             settings={**EXPECTED, q.stride: Between(1, 2 / NEAR)},
             instances=(SWAP,),
             because="where values change their sign from state to state the update is 1 + gamma times the error, not 1 - gamma times",

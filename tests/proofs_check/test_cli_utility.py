@@ -104,7 +104,7 @@ def test_a_large_model_is_left_to_frank_wolfe(call, monkeypatch):
         (("solve", "line", "--utility", "imitation"), "needs a file"),
         (("solve", "line", "--utility", "case"), "a row of the table of utilities: U1, U2a"),
         (("solve", "U4", "--utility", "case", "--discount", "1/2"), "has its own discount"),
-        (("solve", "line", "--utility", "imitation:no.npz"), "could not be read"),
+        (("solve", "line", "--utility", "imitation:no.npz"), "there is no such file"),
         (("solve", "line", "--utility", "imitation:no.txt"), "the ending must be"),
         (("solve", "line", "--utility", "quadratic:-1"), "not concave: along"),
         (("solve", "line", "--utility", "-1*entropy"), "minus a concave function is convex"),

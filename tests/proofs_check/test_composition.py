@@ -22,6 +22,7 @@ from proofs_check.composition import (
     CompositionError,
     cite,
     compose,
+    one_later,
     square_recursion,
     under,
     weaken,
@@ -116,6 +117,21 @@ def test_what_is_wrong_with_a_chain_is_said():
         compose(_changed("derived", (start,)), "derived")
 
 
+def test_a_bound_one_step_later_needs_its_lemma_and_t_above_0():
+    claim = get_claim("entropy-npg-linear")
+    first, rule, last, start = claim.chain["action values"]
+    assert compose(claim, "action values").exact
+    swapped = dataclasses.replace(claim, chain={"action values": (first, rule, one_later("log_policy_gap", last.lemma), start)})
+    with pytest.raises(CompositionError, match="does not bound log_policy_gap_"):
+        compose(swapped, "action values")
+    anywhere = tuple(dataclasses.replace(form, where=()) for form in claim.forms)
+    with pytest.raises(CompositionError, match="does not say 0 < t"):
+        compose(dataclasses.replace(claim, forms=anywhere), "action values")
+    slower = claim.replace(form="action values", bound="C1*gamma*(1 - eta*tau)**t")
+    with pytest.raises(CompositionError, match="does not imply"):
+        compose(dataclasses.replace(slower, chain=claim.chain, forms=tuple(dataclasses.replace(f, name="action values") for f in slower.forms)))
+
+
 def test_a_lemma_about_every_rho_does_not_serve_rewards_it_does_not_allow():
     claim = get_claim("softmax-mdp-one-over-t")
     wide = dataclasses.replace(claim, domain=claim.domain.replace(rewards=None))
@@ -126,7 +142,7 @@ def test_a_lemma_about_every_rho_does_not_serve_rewards_it_does_not_allow():
 def _along(identifier: str, form: str, seed: int):
     """A recorded run of twelve steps, every one of them, on a random instance."""
     case = get_claim(identifier).case(get_claim(identifier).form(form))
-    instance = dataclasses.replace(random_instances(seed, 3, 2)[0], settings={"eta": rational("1/5")}).as_float()
+    instance = dataclasses.replace(random_instances(seed, 3, 2)[0], settings={"eta": rational("1/5"), "tau": rational("1/50")}).as_float()
     context = trajectory(case, Batch.of([instance]), 13, times=np.arange(14))
     return dataclasses.replace(context, pairs=True), case
 

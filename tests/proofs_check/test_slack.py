@@ -29,6 +29,8 @@ def test_the_factors_multiply_to_the_looseness(identifier, form):
     t = 12
     if case.process.name == "policy-iteration":  # it ends after a few steps, and then the gap is 0
         t, instances = 1, list(itertools.islice(named(case), 60))
+    if case.process.name == "entropy-npg":  # linear: soon below what float64 can tell from 0, and at once where gamma = 0
+        t, instances = 3, [instance for instance in itertools.islice(named(case), 24) if instance.discount > 0]
     seen = 0
     for instance in instances:
         try:

@@ -96,7 +96,8 @@ RULES: dict[str, tuple[Direction, int]] = {
     "fitted baseline": (FittedBaseline(ONE_PATH), 1),
 }
 """Directions of the step after a fixed memory, and how many paths one draws."""
-ENTRIES = (len(TABLE) + len(RULES)) * (POLICY.size + POLICY.size * (POLICY.size + 1) // 2)
+CRITICS = {"one sample a step": TDCritic(0.5, 3), "two agents": TDCritic(0.8, 1, agents=2, states=[0.3, 0.7], start=[1.0, -1.0])}
+ENTRIES = (len(TABLE) + len(RULES) + len(CRITICS)) * (POLICY.size + POLICY.size * (POLICY.size + 1) // 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +159,15 @@ def test_sampled_moments_are_the_enumerated_ones(name):
     assert disagreements(law, seen.mean, seen.covariance, CHAINS) == ([], [])
     deviations = np.sqrt(np.diag(exact.covariance))
     assert (2 * law.radius(law.values, CHAINS) <= RESOLUTION * deviations + 1e-9).all(), "the power is less than stated"
+
+
+@pytest.mark.parametrize("name", CRITICS)
+def test_learned_critics_have_the_enumerated_moments(name):
+    law = Law(*CRITICS[name].law(MDP_, POLICY))
+    mean, second = CRITICS[name].moments(MDP_, POLICY)
+    np.testing.assert_allclose(mean, law.mean, atol=1e-12)
+    np.testing.assert_allclose(second, (law.probabilities[:, None] * law.values).T @ law.values, atol=1e-12)
+    assert disagreements(law, *drawn(CRITICS[name].draw(MDP_, POLICY, CHAINS, SEED))) == ([], [])
 
 
 def memory_of(rule: Direction) -> Memory:
