@@ -88,7 +88,7 @@ def gradient_step(lemma: str, side: str = "least") -> Link:
 
 
 def square_recursion(name: str, start: str = "", keep: bool = False) -> Link:
-    """a_t - a_(t+1) >= kappa a_t^2 becomes a_t <= 1/(kappa t), or 1/(kappa (t+1)) with a lemma that bounds a_0, or a_0/(1 + kappa a_0 t) with `keep`."""
+    """a_t - a_(t+1) >= kappa a_t^2 becomes a_t <= 1/(kappa t), or 1/(kappa (t+1)) with a lemma that bounds a_0, or a_0/(1 + kappa a_0 t): `keep`."""
     return Link("square recursion", start, name, also="keep" if keep else "")
 
 

@@ -185,8 +185,11 @@ class _Run:
     def one_later(self, composition: Composition, before: list[Stage], after: list[Stage], outer: Stage) -> list[float]:
         """The same where the last lemma bounds the quantity at t by what the recursion gives at t - 1."""
         records, context = self.t + 1, self.context
-        kept = {name: None if array is None else array[:, :records] for name, array in (("logits", context.logits), ("minima", context.minima))}
-        earlier = dataclasses.replace(context, times=context.times[:records], policies=context.policies[:, :records], parameters=None, **kept)
+        logits = None if context.logits is None else context.logits[:, :records]
+        minima = None if context.minima is None else context.minima[:, :records]
+        earlier = dataclasses.replace(
+            context, times=context.times[:records], policies=context.policies[:, :records], logits=logits, minima=minima, parameters=None
+        )
         run = _Run(earlier, self.t - 1, self.case)
         inner = run.steps(before, after[0])
         wrapped = _outer(composition, outer)

@@ -66,7 +66,6 @@ npg_rate = Claim(
 )
 
 
-
 def _chain(name: str, form: str) -> tuple[Link, ...]:
     """The errors' sum contracts, and bounds the quantity one step later."""
     errors = "entropy-npg-errors"

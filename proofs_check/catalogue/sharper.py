@@ -39,12 +39,12 @@ ONE_SIDED = (
     "log pi_0| + (1-a) a^(t-1) |Q* - Q_0| + C1 (b^(t-1) - a^(t-1)) <= C1 b^(t-1)"
 )
 WORST_STATE = (
-    "where the gap V* - V is largest, A(s, a*) >= (1-gamma) gap, and the state's own step gains k A^2/(1 + k A) with k = eta c^2 min mu: neither S nor a "
-    "mismatch is lost on the way (docs/theory/worst_state.md)"
+    "where the gap V* - V is largest, A(s, a*) >= (1-gamma) gap, and the state's own step gains k A^2/(1 + k A) with k = eta c^2 min mu: neither S "
+    "nor a mismatch is lost on the way (docs/theory/worst_state.md)"
 )
 GROWS_BY_C = (
-    "the reciprocal of the gap grows by at most C a step: a state's share of the gain is at most 2 eta v_next m v M P/(1 - (1-P) u), P the probability "
-    "of its good actions, and v M is smaller than the gap where that is large (docs/theory/mutants.md, 'Between one step and the horizon')"
+    "the reciprocal of the gap grows by C a step at most: a state's share of the gain is at most 2 eta v_next m v M P/(1 - (1-P) u), P the "
+    "probability of its good actions, and v M is smaller than the gap where that is large (docs/theory/mutants.md, 'Between one step and the horizon')"
 )
 NO_CONDITION = (
     "with m as in the one-step bound and rewards in [0, 1], the arms below the mean lose at most 1 - gap, so that m = gap u with u <= 1 - gap; then "

@@ -1,13 +1,13 @@
 """A relay that softmax policy gradient hardly moves on, enclosed for 17,500 steps in seconds.
 
-The model is `against.relay`: a chain whose last state pays 1 for staying; the first action goes on, the `others` lead back to the first state, and all of
-them have the same logit for ever.  So a state is described by one number, the logit x of the first action over that of another one:
+The model is `against.relay`: a chain whose last state pays 1 for staying; the first action goes on, the `others` lead back to the first state, and
+all of them have the same logit for ever.  So a state is described by one number, the logit x of the first action over that of another one:
 
     p = 1/(1 + others e^-x),        x_(t+1) = x_t + eta n D p (1-p) (1 + 1/others),
 
-with n the state's discounted visits from mu and D >= 0 what going on is worth more than going back.  One number a state, and moves that are small, let
-plain balls do where the general certified run, with all logits of all actions, takes minutes.  As long as the moves are at least 0, which is checked at
-every step, the probabilities never fall: the smallest one so far is that of the start.
+with n the state's discounted visits from mu and D >= 0 what going on is worth more than going back.  One number a state, and moves that are small:
+plain balls do where the general certified run, with all logits of all actions, takes minutes.  As long as the moves are at least 0, which is checked
+at every step, the probabilities never fall: the smallest one so far is that of the start.
 """
 
 from __future__ import annotations

@@ -138,6 +138,8 @@ def _coins(name, pay, discount, features=((1, 0), (0, 1)), **settings):
 PAIRED = _paired("two equally likely rewards", 1, "9/10", rounds=1000, stride="1/100")
 TEAM = _paired("two equally likely rewards, fifty agents", 1, "9/10", rounds=1000, stride="1/100", learners=50)
 LOUD = _paired("two equally likely large rewards", 20, 0, rounds=1000, stride="1/100")
+LOUD_SOON = _paired("two equally likely large rewards, ten steps", 20, 0, rounds=10)
+TEAM_SOON = _paired("two equally likely rewards, ten steps, fifty agents", 20, 0, rounds=10, learners=50)
 QUIET = _paired("two equally likely small rewards, a small feature", "1/20", 0, "1/2", rounds=1000, stride="1/100")
 SMALL_FEATURE = _paired("two equally likely rewards, a tenth of a feature", 1, 0, "1/10", rounds=1000, stride=1)
 CORRELATED = by_hand(
@@ -195,7 +197,7 @@ sampled = Claim(
             "from anywhere, two features", q.td_mean_square <= LEFT * q.first_error + (1 - LEFT) * FLOOR + MIXED_TERM, domain=TWO, instances=(COINS,)
         ),
         Form("constant step, printed", q.td_short_mean_square <= exp(-SHORT_SHRINK * T) * q.first_error + SHORT_FLOOR, settings=SHORT),
-        Form("fading steps, printed", q.td_fading_mean_square <= FADED / (LATE + T), settings=FADING),
+        Form("fading steps, printed", q.td_fading_mean_square <= FADED / (LATE + T), settings=FADING, instances=(FAR, LOUD_SOON)),
     ],
     negative_controls=[
         Control(
@@ -263,6 +265,7 @@ speedup = Claim(
             "fading steps",
             q.td_fading_mean_square <= Max(8 * q.td_noise / (q.learners * NEAR**2 * q.feature_spread**2), LATE * q.first_error) / (LATE + T),
             settings={**FADING, q.learners: (1, 2, 5, 50)},
+            instances=(FAR, LOUD_SOON, TEAM_SOON),
         ),
     ],
     negative_controls=[

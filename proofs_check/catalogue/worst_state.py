@@ -1,6 +1,6 @@
 """Softmax policy gradient seen from the state that lacks most: a rate without the number of states.  Derivation: docs/theory/worst_state.md"""
 
-from sympy import Expr, Rational
+from sympy import Expr
 
 from pgtheory.policy_gradient import SoftmaxPG
 from proofs_check import quantities as q

@@ -136,7 +136,9 @@ def test_runs_stay_below_half_of_the_policies():
     for states, actions in ((2, 2), (2, 3), (3, 2)):
         for _ in range(20):
             moves = rng.dirichlet([0.1] * states, (states, actions))
-            model = zoo.load("loop(1/2)").replace(transitions=moves, rewards=rng.random((states, actions)), discount=0.99, start=np.ones(states) / states)
+            model = zoo.load("loop(1/2)").replace(
+                transitions=moves, rewards=rng.random((states, actions)), discount=0.99, start=np.ones(states) / states
+            )
             start = np.eye(actions)[rng.integers(0, actions, states)]
             policies = run(model, PolicyIteration(), 12, initial=start).policies
             changes = int((np.abs(np.diff(policies, axis=0)).max(axis=(1, 2)) > 0).sum())

@@ -12,7 +12,7 @@ from mdps import ModelError
 from pgtheory.online import PathWeights, noisy, phases, random_tables, run_online, sure
 from pgtheory.online.path_weights import soft_leader
 from pgtheory.online.planning import visits
-from pgtheory.online.runner import what_is_told
+from pgtheory.online.runner import Episode, Plan, what_is_told
 from tests.pgtheory.online.small import deterministic_policies, task
 
 EPS = np.finfo(float).eps
@@ -105,3 +105,19 @@ def test_steps_of_wrong_sign_are_refused_and_longer_ones_have_their_own_bound():
         eta = f * math.sqrt(math.log(2) / 18) / np.sqrt(np.arange(1, 51))
         expected = [3 * math.log(2) / eta[t - 1] + eta[:t].sum() * 9 * 6 / 2 for t in T]
         assert np.allclose(learn.guarantee(what_is_told(one, learn, phases(one), 50), T).values, expected, rtol=1e-12)
+
+
+def test_the_mean_of_an_update_is_the_losses_themselves():
+    """All courses of an episode, each as a run: importance weights by the visits of the pair; by the action's probability alone the mean is q times off."""
+    one, rng = task(7, H=2, S=2, A=2), np.random.default_rng(8)
+    policy = rng.dirichlet(np.ones(2), size=(2, 2))
+    courses = [(s, a, t, b) for s in range(2) for a in range(2) for t in range(2) for b in range(2)]
+    weight = np.array([one.start[s] * policy[0, s, a] * one.transitions[0, s, a, t] * policy[1, t, b] for s, a, t, b in courses])
+    states = np.array([(s, t, 0) for s, a, t, b in courses])
+    actions = np.array([(a, b) for s, a, t, b in courses])
+    learn = PathWeights()
+    state = learn.start(what_is_told(one, learn, phases(one), 5), len(courses))
+    plan = Plan(np.broadcast_to(policy, (len(courses), 2, 2, 2)))
+    state = learn.update(state, 0, plan, Episode(states, actions, one.rewards[[0, 1], states[:, :2], actions]))
+    mean = np.tensordot(weight, state.losses, axes=1)
+    assert np.abs(mean - (1 - one.rewards)).max() <= 64 * EPS

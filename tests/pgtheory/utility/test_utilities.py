@@ -344,7 +344,7 @@ def test_a_users_own_utility() -> None:
         (lambda: parse_utility("entropy+", _model()), "empty term"),
         (lambda: parse_utility("entrop", _model()), "Did you mean entropy"),
         (lambda: parse_utility("0*entropy", _model()), "weight of entropy is 0"),
-        (lambda: parse_utility("imitation:no.npz", _model()), "could not be read"),
+        (lambda: parse_utility("imitation:no.npz", _model()), "there is no such file"),
         (lambda: parse_utility("smoothed-entropy", _model()), "needs its sigma"),
         (lambda: parse_utility("quadratic:-1", _model()), "not concave: along"),
     ],
