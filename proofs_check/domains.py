@@ -42,7 +42,7 @@ class Assumption:
     latex: str
     check: Callable[[Instance], bool]
     why: str = ""
-    reads: tuple[str, ...] = ()  # the fields of an instance (and the names of its extras) that alone the check looks at
+    reads: tuple[str, ...] = ()  # the fields of an instance (and the names of its extras) that alone the check looks at; () is any
 
     def seen(self, instance: Instance) -> tuple[int, ...]:
         """Which arrays the check looks at, by identity: instances that share them share the answer, as long as somebody keeps them."""
@@ -179,7 +179,15 @@ class Domain:
         """What an instance must satisfy."""
         out = []
         if self.bandit:
-            out.append(Assumption("bandit", "one state and discount 0", r"S = 1,\ \gamma = 0", lambda i: i.shape[0] == 1 and i.discount == 0, reads=("rewards", "discount")))
+            out.append(
+                Assumption(
+                    "bandit",
+                    "one state and discount 0",
+                    r"S = 1,\ \gamma = 0",
+                    lambda i: i.shape[0] == 1 and i.discount == 0,
+                    reads=("rewards", "discount"),
+                )
+            )
         else:
             out.append(Assumption("discount", "discount in [0, 1)", r"0 \le \gamma < 1", lambda i: 0 <= i.discount < 1, reads=("discount",)))
         if self.rewards is not None:
@@ -198,13 +206,27 @@ class Domain:
             out.append(Assumption("actions", f"at least {least} actions", rf"A \ge {least}", lambda i: i.shape[1] >= least, reads=("rewards",)))
         if self.mu == "positive":
             out.append(
-                Assumption("full support", "the start distribution mu is positive in every state", r"\mu(s) > 0", lambda i: bool((i.mu > 0).all()), reads=("mu",))
+                Assumption(
+                    "full support",
+                    "the start distribution mu is positive in every state",
+                    r"\mu(s) > 0",
+                    lambda i: bool((i.mu > 0).all()),
+                    reads=("mu",),
+                )
             )
         if self.rho == "mu":
-            out.append(Assumption("same start", "evaluated under mu itself", r"\rho = \mu", lambda i: bool((i.rho == i.mu).all()), reads=("rho", "mu")))
+            out.append(
+                Assumption("same start", "evaluated under mu itself", r"\rho = \mu", lambda i: bool((i.rho == i.mu).all()), reads=("rho", "mu"))
+            )
         if self.policy == "interior":
             out.append(
-                Assumption("interior", "the policy gives every action a positive probability", r"\pi(a|s) > 0", lambda i: bool((i.policy > 0).all()), reads=("policy",))
+                Assumption(
+                    "interior",
+                    "the policy gives every action a positive probability",
+                    r"\pi(a|s) > 0",
+                    lambda i: bool((i.policy > 0).all()),
+                    reads=("policy",),
+                )
             )
         elif self.policy == "uniform":
             out.append(Assumption("uniform start", "the start policy is uniform", r"\pi_0(a|s) = 1/A", _is_uniform, reads=("policy",)))

@@ -52,8 +52,8 @@ OFTEN = Fraction(1, 10)
 
 
 _KNOWN: dict[str, tuple[Any, list[Instance]]] = {}
-"""The named instances of the last few domains: the forms and controls of a claim share them, and each form asks more than once."""
-_KEPT = 4
+"""The named instances of the last domains: the forms and controls of a claim share them, and each form asks more than once."""
+_KEPT = 24
 
 
 def named(case: Case) -> Iterator[Instance]:
@@ -153,6 +153,8 @@ class _Fits:
         return all(self.one(k, instance) for k in range(len(self.assumptions)))
 
     def one(self, k: int, instance: Instance) -> bool:
+        if not self.assumptions[k].reads:  # it may look at anything
+            return self.assumptions[k].check(instance)
         key = (k, self.assumptions[k].seen(instance))
         if key not in self.known:
             self.known[key] = self.assumptions[k].check(instance)

@@ -3,8 +3,8 @@
 Slow tests (marker `slow`) are whole sweeps of something that a faster test samples. `--slow=SHARE` says which of them run: `all`, `none` or
 `K/N`, those whose name hashes to K modulo N. The default 0/16 is a fixed sample: the same tests on every machine, with any number of workers.
 
-Tests of each form of the catalogue (marker `catalogue`) are sampled in the same way, `--catalogue=0/8` by default, by the form's name: all tests
-of a form run or none.  Every form is judged by `make verify` in the same CI run.
+Tests of each form of the catalogue (marker `catalogue`) are sampled in the same way, `--catalogue=0/8` by default, by the name of the form (or the
+claim) that stands in brackets: all tests of a form run or none.  Every form is judged by `make verify` in the same CI run.
 
 Tests in a browser (marker `browser`) run where a Chromium is installed.
 """

@@ -44,7 +44,8 @@ WORST_STATE = (
 )
 GROWS_BY_C = (
     "the reciprocal of the gap grows by C a step at most: a state's share of the gain is at most 2 eta v_next m v M P/(1 - (1-P) u), P the "
-    "probability of its good actions, and v M is smaller than the gap where that is large (docs/theory/mutants.md, 'Between one step and the horizon')"
+    "probability of its good actions, and v M is smaller than the gap where that is large (docs/theory/mutants.md, 'Between one step and the "
+    "horizon')"
 )
 NO_CONDITION = (
     "with m as in the one-step bound and rewards in [0, 1], the arms below the mean lose at most 1 - gap, so that m = gap u with u <= 1 - gap; then "

@@ -21,6 +21,7 @@ import contextlib
 import dataclasses
 import datetime
 import hashlib
+import itertools
 import os
 import pathlib
 import time
@@ -35,6 +36,9 @@ from proofs_check.engine.budget import Budget
 from proofs_check.engine.examination import version_name
 from proofs_check.engine.targets import changed, resolve
 from proofs_check.statistics.claims import SampledCase
+
+AT_A_TIME = 8
+"""Claims whose forms are taken in turn."""
 
 
 def verify(
@@ -132,8 +136,8 @@ def _run_all(
     missing = _in_order(missing)
     workers = min(jobs if jobs is not None else min(2, os.cpu_count() or 1), len(missing))
     elsewhere = scheduler is not None or (workers > 1 and len(missing) > 3)
-    sent = [case for case in missing if schedule.portable(case)] if elsewhere else []
-    here = [case for case in missing if case not in sent]
+    movable = [elsewhere and schedule.portable(case) for case in missing]
+    sent, here = ([case for case, moves in zip(missing, movable, strict=True) if moves is wanted] for wanted in (True, False))
     if sent:
         tasks = [schedule.job_of(case, chosen, seed, model) for case in sent]
         results = schedule.in_processes(tasks, workers) if scheduler is None else schedule.on_cluster(tasks, scheduler)
@@ -175,12 +179,21 @@ def _planned(cases: list[Any], missing: int, budget: Budget, seed: int, model: A
 
 
 def _in_order(cases: list[Any]) -> list[Any]:
-    """Cheap claims first, each with its forms together: they share their named instances, which a process makes once while it is at them."""
-    costs: dict[str, int] = {}
+    """Cheap claims first, and few claims at a time, a form of each in turn.
+
+    The forms of a claim share their named instances, which a process makes once while it is at them, and their method, which is compiled the first
+    time: by one process, while the others are at other claims, and not by all of them at once."""
+    forms: dict[str, list[Any]] = {}
     for case in cases:
-        costs[case.claim] = max(costs.get(case.claim, 0), _cost(case))
-    first = {claim: k for k, claim in enumerate(costs)}
-    return sorted(cases, key=lambda case: (costs[case.claim], first[case.claim]))
+        forms.setdefault(case.claim, []).append(case)
+    costs = {claim: max(map(_cost, own)) for claim, own in forms.items()}
+    out: list[Any] = []
+    for cost in sorted(set(costs.values())):
+        claims = [own for claim, own in forms.items() if costs[claim] == cost]
+        for k in range(0, len(claims), AT_A_TIME):
+            turns = itertools.zip_longest(*claims[k : k + AT_A_TIME])
+            out += [case for turn in turns for case in turn if case is not None]
+    return out
 
 
 def _cost(case: Any) -> int:

@@ -381,7 +381,15 @@ def test_cheap_forms_come_first():
     cases = [case for name in ("npg-one-over-T", "performance-difference") for case in all_claims()[name].cases()]
     order = engine._in_order(cases)
     assert order[0].claim == "performance-difference" and order[-1].claim == "npg-one-over-T"
-    assert [case.claim for case in order] == sorted((case.claim for case in order), reverse=True), "a claim's forms stay together"
+    assert sorted(order, key=cases.index) == cases
+
+
+def test_claims_of_one_cost_take_turns_a_few_at_a_time():
+    names = [name for name, claim in all_claims().items() if max(map(engine._cost, claim.cases())) == 0][: engine.AT_A_TIME + 2]
+    order = [case.claim for case in engine._in_order([case for name in names for case in all_claims()[name].cases()])]
+    assert order[: engine.AT_A_TIME] == names[: engine.AT_A_TIME]
+    last_of_first, first_of_second = max(order.index(n) for n in names[: engine.AT_A_TIME]), order.index(names[engine.AT_A_TIME])
+    assert last_of_first < first_of_second == sum(len(all_claims()[name].cases()) for name in names[: engine.AT_A_TIME])
 
 
 def test_one_process_verifies_one_form_at_a_time(monkeypatch):
