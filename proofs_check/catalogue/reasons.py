@@ -94,7 +94,7 @@ ANY_SPLIT = (
 )
 FADES = "open: from the fixed point one state comes within .17 of the noise term, from elsewhere the first error decides; no proof of less"
 MIXED_ROOM = (
-    "open: the mixed term is bounded by Cauchy and Schwarz and a geometric sum, with room in every instance that was looked at; the statement without "
+    "open: the mixed term is bounded by Cauchy and Schwarz and a geometric sum, with room in all that was looked at; the statement without "
     "it, 'from the fixed point', leaves no mutant alive"
 )
 ONE_AGENT = "there is at least one agent, and variances are not negative"
@@ -388,7 +388,7 @@ REASONS: dict[str, dict[str, str]] = {
     },
     **{
         f"{claim}:{form}": {
-            "constant 8 halved": FADES, "term rounds doubled": FADES, "exponent of 1/(1-gamma): 2 -> 1*": FADES, "constant 16 *": FADES,
+            "constant 8 halved": FADES, "term rounds doubled": FADES, "gamma for 1-gamma, in max(8*": FADES, "exponent of 1/(1-gamma): 2 -> 1*": FADES, "constant 16 *": FADES,
             "constant 1/1000*": ROUNDING, "condition 1/1000*": ROUNDING,
         }
         for claim, form in (("td0-iid-finite-time", "fading steps, printed"), ("federated-td-speedup", "fading steps"))

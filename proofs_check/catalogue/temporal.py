@@ -140,6 +140,7 @@ TEAM = _paired("two equally likely rewards, fifty agents", 1, "9/10", rounds=100
 LOUD = _paired("two equally likely large rewards", 20, 0, rounds=1000, stride="1/100")
 LOUD_SOON = _paired("two equally likely large rewards, ten steps", 20, 0, rounds=10)
 TEAM_SOON = _paired("two equally likely rewards, ten steps, fifty agents", 20, 0, rounds=10, learners=50)
+SMALL_SOON = _paired("two equally likely rewards, a tenth of a feature, ten steps", 1, 0, "1/10", rounds=10)
 QUIET = _paired("two equally likely small rewards, a small feature", "1/20", 0, "1/2", rounds=1000, stride="1/100")
 SMALL_FEATURE = _paired("two equally likely rewards, a tenth of a feature", 1, 0, "1/10", rounds=1000, stride=1)
 CORRELATED = by_hand(
@@ -197,7 +198,7 @@ sampled = Claim(
             "from anywhere, two features", q.td_mean_square <= LEFT * q.first_error + (1 - LEFT) * FLOOR + MIXED_TERM, domain=TWO, instances=(COINS,)
         ),
         Form("constant step, printed", q.td_short_mean_square <= exp(-SHORT_SHRINK * T) * q.first_error + SHORT_FLOOR, settings=SHORT),
-        Form("fading steps, printed", q.td_fading_mean_square <= FADED / (LATE + T), settings=FADING, instances=(FAR, LOUD_SOON)),
+        Form("fading steps, printed", q.td_fading_mean_square <= FADED / (LATE + T), settings=FADING, instances=(FAR, LOUD_SOON, SMALL_SOON)),
     ],
     negative_controls=[
         Control(
