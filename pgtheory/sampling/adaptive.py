@@ -6,8 +6,8 @@ them.  Here the next action at s is drawn from a behaviour that knows what the b
     d(a) = (n(s) + 1) pi(a|s) - n(s, a)                  the deficit, this visit included
     b(a) ~ pi(a|s) exp(strength d(a)),                   strength = inf: the action of largest deficit, the first of several
 
-strength 0 is on-policy sampling.  The exponential form is what a gradient step on the negative log-likelihood of the data does to the logits
-(Zhong, Zhang, Schumm and Hanna 2022; PROPS of Corrado and Hanna 2023 takes several clipped ones).  With strength = inf and one state the surplus
+strength 0 is on-policy sampling.  Without "this visit included" (n(s) for n(s) + 1) the exponential form is what one gradient step against the
+log-likelihood of the data does to the logits (Zhong, Zhang, Schumm and Hanna 2022; PROPS of Corrado and Hanna 2023 takes several clipped ones).  With strength = inf and one state the surplus
 n(a) - t pi(a) never exceeds 1 - 1/A (`sampling-error-and-corrected-sampling`): frequencies err by 1/n, not 1/sqrt(n).
 
 The estimate is the mean of an ordinary estimator over the batch.  It is not unbiased: the paths depend on each other.  `expectation` and `moments`
@@ -27,7 +27,7 @@ from mdps.model import MDP
 from pgtheory.compiled import gate
 from pgtheory.exact.evaluation import check_policy
 from pgtheory.exact.linear import kind, model_like
-from pgtheory.sampling.estimators import Estimator, ImportanceWeighted, RewardToGo
+from pgtheory.sampling.estimators import Estimator, ImportanceWeighted, RewardToGo, check_below
 from pgtheory.sampling.paths import MOST_PATHS
 from pgtheory.sampling.simulator import _count
 from pgtheory.sampling.streams import checked_seed
@@ -58,8 +58,8 @@ class BalancedBatch(Estimator):
             raise ModelError(f"strength is {self.strength}; it must be at least 0 (inf: always the action of largest deficit)")
         if isinstance(self.of, ImportanceWeighted):
             raise ModelError("a balanced batch stands for paths of the policy itself; importance weights are for paths of another one")
-        if self.of is not None and self.of.horizon != self.horizon:
-            raise ModelError(f"horizon is {self.horizon}, that of the estimator below {self.of.horizon}; they must agree")
+        if self.of is not None:
+            check_below(self.horizon, self.of)
 
     @property
     def base(self) -> Estimator:

@@ -17,7 +17,7 @@ and Baxter 2004 for the formula; docs/theory/sampled_gradients.md for where it f
 that is sure of its action): any solution of M c = v is optimal, and floats get the shortest one.
 
 Everything is exact for rationals.  `fitted` lists all paths; `fitted_to_samples` solves the same equations over sampled paths, which must not be
-those that the gradient is then taken from: a fit to its own paths looks ahead.
+those that the gradient is then taken from (a fit to its own paths looks ahead): they come from streams of their own.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ from mdps.errors import ModelError, nearest
 from mdps.model import MDP
 from pgtheory.exact.evaluation import check_policy
 from pgtheory.exact.linear import kind, same_kind
-from pgtheory.sampling.estimators import Estimator, RewardToGo, add_back, discounted_rewards, scored
+from pgtheory.sampling.estimators import Estimator, RewardToGo, add_back, check_below, discounted_rewards, scored
 from pgtheory.sampling.paths import all_paths
 from pgtheory.sampling.simulator import simulate
 
 Array = np.ndarray
 KINDS = ("number", "state", "stage", "pair")
+FIT_STREAMS = 2**62
+"""The first stream of the paths that a baseline is fitted to: gradients of the same seed use others."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +59,8 @@ class ControlVariates(Estimator):
         super().__post_init__()
         if self.by not in KINDS:
             raise ModelError(f"by is {self.by!r}; it is one of {', '.join(KINDS)}.{nearest(str(self.by), KINDS)}")
-        if self.of is not None and self.of.horizon != self.horizon:
-            raise ModelError(f"horizon is {self.horizon}, that of the estimator below {self.of.horizon}; they must agree")
+        if self.of is not None:
+            check_below(self.horizon, self.of)
 
     @property
     def base(self) -> Estimator:
@@ -133,9 +135,9 @@ class ControlVariates(Estimator):
         return self._solved(mdp, policy, paths.states, paths.actions, paths.probabilities)
 
     def fitted_to_samples(self, mdp: MDP, policy: Array, chains: int, seed: int = 0, *, first: int = 0) -> ControlVariates:
-        """The same equations over `chains` simulated paths: take others for the gradient, or it is biased."""
+        """The same equations over `chains` simulated paths, path c from stream 2^62 + first + c: the gradient of the same seed uses others, as it must."""
         mdp, policy = mdp.float, np.asarray(check_policy(mdp.float, np.asarray(policy, dtype=np.float64)))
-        paths = simulate(mdp, self.behaviour(mdp, policy), chains, self.horizon, seed, first=first)
+        paths = simulate(mdp, self.behaviour(mdp, policy), chains, self.horizon, seed, first=FIT_STREAMS + first)
         return self._solved(mdp, policy, paths.states, paths.actions, np.full(chains, 1 / chains))
 
     def equations(self, mdp: MDP, policy: Array, states: Array, actions: Array, shares: Array) -> tuple[Array, Array]:

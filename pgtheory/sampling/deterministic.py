@@ -189,7 +189,8 @@ def off_policy_descent(
     natural: bool = True,
     follow: bool = True,
 ) -> DescentRun:
-    """Actor and critic: each step learns T from `samples` transitions of the behaviour and moves K by eta times 2 E_K (natural) or 2 E_K X^_b.
+    """Actor and critic: each step learns T from `samples` transitions of the behaviour and moves K by eta times 2 E_K (natural) or 2 E_K X^_b, where
+    X^_b is the mean of x x' over the states of the same transitions.
 
     exploration  (m, m) second moment of the behaviour's noise
     follow       the behaviour takes the present gain, else it keeps the first one: all data are then off-policy

@@ -255,14 +255,21 @@ class ImportanceWeighted(Estimator):
     def _of(self) -> Estimator:
         if self.of is None:
             raise ModelError("ImportanceWeighted needs the estimator that it weighs: of=RewardToGo(horizon), for example")
-        if self.of.horizon != self.horizon:
-            raise ModelError(f"horizon is {self.horizon}, that of the weighted estimator {self.of.horizon}; they must agree")
+        check_below(self.horizon, self.of, "weighted estimator")
         return self.of
 
     def _ratios(self, mdp: MDP, policy: Array, states: Array, actions: Array) -> Array:
         """(N, H): prod_{k <= t} pi(a_k|s_k) / b(a_k|s_k)."""
         behaviour, now = self.behaviour(mdp, policy), states[:, : self.horizon]
         return np.multiply.accumulate(policy[now, actions] / behaviour[now, actions], axis=1)
+
+
+def check_below(horizon: int, of: Estimator, words: str = "estimator below") -> None:
+    """raises ModelError: an estimator that another horizon has, or that is no function of single paths (a batch, a critic of its own)"""
+    if of.horizon != horizon:
+        raise ModelError(f"horizon is {horizon}, that of the {words} {of.horizon}; they must agree")
+    if not of.by_single_paths:
+        raise ModelError(f"{type(of).__name__} is no function of single paths; it cannot be the {words}")
 
 
 def scored(policy: Array, states: Array, actions: Array, weights: Array) -> Array:

@@ -12,7 +12,7 @@ before round t + 1 + delay.
     feedback="actions"    a ~ x_t, b ~ y_t are played and U[:, b], V[a, :] are seen
     feedback="payoffs"    only U[a, b] and V[a, b] are seen: the estimates are U[a, b] / x_t(a) e_a and V[a, b] / y_t(b) e_b
 
-What holds, with U = -V, m = max |U| and expected feedback:
+What holds, with U = -V, m = max |U|, `start` 0 and expected feedback, in the first two without noise:
 - optimistic Hedge of both with eta m <= 1/2: the regrets add up to at most (log A + log B) / eta + 2 eta m^2, for ever, so the duality gap of the
   averages falls as 1/T (Syrgkanis, Agarwal, Luo and Schapire 2015);
 - Hedge with delay d: each regret is at most log A / eta + eta m^2 (1/2 + d) T  (docs/theory/regret.md has the Euclidean form);

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -121,20 +122,17 @@ def plug_in_law(mdp: MDP, samples: int) -> PlugInLaw:
     mdp, samples = mdp.float, _count("samples", samples, 1)
     P, r = _rows(mdp), np.asarray(mdp.rewards)
     rows = P.reshape(-1, P.shape[-1])
-    choices, chances, total = [], [], 1
+    choices, chances = [], []
+    size = math.prod(math.comb(samples + int(np.count_nonzero(row)) - 1, samples) for row in rows)
+    if size > MOST_OUTCOMES:
+        raise ModelError(f"{samples} draws of every pair have {size:,} outcomes; at most {MOST_OUTCOMES:,} are listed: take fewer, or a smaller model")
     for row in rows:
         support = np.flatnonzero(row)
-        total *= (samples + 1) ** (support.size - 1)
-        if total > 64 * MOST_OUTCOMES:
-            raise ModelError(f"{samples} draws of every pair have more than {MOST_OUTCOMES:,} outcomes: take fewer, or a smaller model")
         counts, orders = sample_counts(support.size, samples)
         full = np.zeros((len(counts), row.size))
         full[:, support] = counts / samples
         choices.append(full)
         chances.append(orders * (row[support] ** counts).prod(axis=1))
-    size = int(np.prod([len(c) for c in choices]))
-    if size > MOST_OUTCOMES:
-        raise ModelError(f"{samples} draws of every pair have {size:,} outcomes; at most {MOST_OUTCOMES:,} are listed")
     picks = list(itertools.product(*(range(len(c)) for c in choices)))
     models = np.array([[choices[p][k] for p, k in enumerate(pick)] for pick in picks]).reshape(-1, *P.shape)
     probabilities = np.array([np.prod([chances[p][k] for p, k in enumerate(pick)]) for pick in picks])

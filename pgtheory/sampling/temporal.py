@@ -5,7 +5,7 @@ Linear TD(0).  States s ~ mu, a ~ pi, s' ~ P: with features phi (S, d), theta mo
     g(theta) = (r + gamma phi(s') . theta - phi(s) . theta) phi(s) = g* - X (theta - theta*),      X = phi(s) (phi(s) - gamma phi(s'))^T
 
 and E g* = 0 at the fixed point A theta* = b, A = E X.  N agents that average every step replace one draw by the mean of N.  Mean m and second
-moment M of the error e = theta - theta* follow a linear recursion (derived in docs/theory/temporal.md), so nothing has to be sampled:
+moment M of the error e = theta - theta* follow a linear recursion (derived in docs/theory/temporal_differences.md), so nothing has to be sampled:
 
     m+ = m - alpha A m
     M+ = M - alpha (A M + M A^T) + alpha^2 [ (1/N) E X M X^T + (1 - 1/N) A M A^T + (1/N) (E g* g*^T - E X m g*^T - (E X m g*^T)^T) ]

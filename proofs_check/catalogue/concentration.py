@@ -108,7 +108,7 @@ empirical = Claim(
         Control(
             "a hundredth of the failures",
             q.empirical_bernstein_failure <= q.failure / 100,
-            because="at delta near 1 the bound is a standard deviation and little more",
+            because="at delta near 1 the bound is less than two standard deviations",
         ),
     ],
     instances=(SELDOM, NEARLY_SURE, LOPSIDED),
@@ -137,8 +137,8 @@ mixtures = Claim(
         ),
         Control(
             "twice the exponent",
-            q.mixture_mean**2 <= 1 / (1 + q.samples / q.prior),
-            because="the normalisation pays for the width of the mixture, once",
+            q.mixture_mean_doubled <= 1,
+            because="the normalisation pays for one exponent: the normal law's mean of exp(4 D^2/(n + rho)) is larger, and infinite from n = rho on",
         ),
     ],
     instances=(THIRTY, SINGLE, NEARLY_SURE),

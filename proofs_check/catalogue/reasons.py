@@ -388,7 +388,8 @@ REASONS: dict[str, dict[str, str]] = {
     },
     **{
         f"{claim}:{form}": {
-            "constant 8 halved": FADES, "term rounds doubled": FADES, "gamma for 1-gamma, in max(8*": FADES, "exponent of 1/(1-gamma): 2 -> 1*": FADES, "constant 16 *": FADES,
+            "constant 8 halved": FADES, "term rounds doubled": FADES, "gamma for 1-gamma, in max(8*": FADES,
+            "exponent of 1/(1-gamma): 2 -> 1*": FADES, "constant 16 *": FADES,
             "constant 1/1000*": ROUNDING, "condition 1/1000*": ROUNDING,
         }
         for claim, form in (("td0-iid-finite-time", "fading steps, printed"), ("federated-td-speedup", "fading steps"))

@@ -200,7 +200,7 @@ DEPTH = log((2**q.S - 2) * q.A * q.episodes / q.failure)
 
 optimistic = SampledClaim(
     id="optimistic-value-iteration-mean-regret",
-    title="Optimistic value iteration: its mean regret over two stages grows like sqrt(K log K)",
+    title="Optimistic value iteration: its mean regret over two stages is at most of the order sqrt(K log K)",
     source=Source("azar2017minimax", where="the argument of Section 5 with 1-norm bonuses; in expectation, derived here", version="ICML 2017"),
     instances=(
         At(transitions=((("1", "0"), ("1/20", "19/20")), (("0", "1"), ("0", "1"))), rewards=(("1/10", "0"), ("1", "1")), settings=TWO_STAGES),

@@ -230,11 +230,21 @@ def _unpaid_mixture_failure(c: Context) -> Array:
 @define("mixture_mean", r"\mathbb{E}\sqrt{\rho/(n+\rho)}\,e^{2(S_n-n\mu)^2/(n+\rho)}", "instance")
 def _mixture_mean(c: Context) -> Array:
     """Expectation of the mixed exponential of a coin's ones after n tosses, which the normal law of n draws of variance 1/4 would make 1."""
+    return _mixture(c, 2)
+
+
+@define("mixture_mean_doubled", r"\mathbb{E}\sqrt{\rho/(n+\rho)}\,e^{4(S_n-n\mu)^2/(n+\rho)}", "instance")
+def _mixture_mean_doubled(c: Context) -> Array:
+    """The same with twice the exponent."""
+    return _mixture(c, 4)
+
+
+def _mixture(c: Context, factor: int) -> Array:
     coin, samples, prior = c.extra("coin"), given(c, "samples"), given(c, "prior")
     law, total = binomial_law(c, coin), coin * 0
     for k in range(law.shape[-1]):
         away = smaller(k + samples * 0, samples) - samples * coin
-        total = total + law[:, k] * arithmetic.exp(2 * away * away / (samples + prior))
+        total = total + law[:, k] * arithmetic.exp(factor * away * away / (samples + prior))
     return per_instance(total * arithmetic.sqrt(prior / (samples + prior)))
 
 

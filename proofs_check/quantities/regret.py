@@ -14,7 +14,7 @@ import numpy as np
 from flint import ctx
 
 from pgtheory import arithmetic
-from proofs_check.numbers import to_float
+from proofs_check.numbers import smaller, to_float
 from proofs_check.quantities.registry import define, given, per_instance
 
 if TYPE_CHECKING:
@@ -219,6 +219,62 @@ def _tsallis_penalty(c: Context) -> Array:
     laws, _ = _run(c, _tsallis(c))
     parts = [2 * (_root(c, t + 1) - _root(c, t)) * (arithmetic.sqrt(p).sum(axis=-1) - 1) for t, p in enumerate(laws)]
     return per_instance(of_rounds(c, _sums(parts)))
+
+
+def _shift(law: Array, losses: Array) -> Array:
+    """(..., 1): what may be taken off all losses of a round: the loss, at most 1, of the arm that has more than half of the mass, else 0."""
+    favoured = np.asarray(to_float(law) > 0.5, dtype=bool)
+    return np.where(favoured, smaller(losses, losses * 0 + 1), losses * 0).sum(axis=-1, keepdims=True)
+
+
+def _shifted_cost(law: Array, losses: Array, root: Array) -> Array:
+    """(...): sum_i p y^2/(sqrt(t/p) + y) for losses y; `root` is sqrt t."""
+    return (law * losses * losses / (root / arithmetic.sqrt(law) + losses)).sum(axis=-1)
+
+
+@define("tsallis_shifted_stability", r"\textstyle\sum_t\sum_i\frac{p_{t,i}(\ell_{t,i}-x_t)^2}{\sqrt{t/p_{t,i}}+\ell_{t,i}-x_t}", "instance")
+def _tsallis_shifted_stability(c: Context) -> Array:
+    """What the losses less x_t cost that leader, in loss units; x_t is the loss, at most 1, of the arm that has more than half of the mass, else 0."""
+    laws, paid = _run(c, _tsallis(c))
+    parts = [_shifted_cost(p, x - _shift(p, x), _root(c, t + 1)[:, None]) for t, (p, x) in enumerate(zip(laws, paid, strict=True))]
+    return per_instance(of_rounds(c, _sums(parts)))
+
+
+@define("tsallis_first_arm_run", r"\textstyle\sum_t\langle p_t-e_1,\ell_t\rangle", "instance")
+def _tsallis_first_arm_run(c: Context) -> Array:
+    """Loss of that leader, which sees all losses, less that of the first arm."""
+    laws, paid = _run(c, _tsallis(c))
+    return per_instance(of_rounds(c, _sums([(p * x).sum(axis=-1) - x[:, 0] for p, x in zip(laws, paid, strict=True)])))
+
+
+def _round_cost(c: Context, shifted: bool) -> Array:
+    """Mean cost of round t for the policy's law and the first row of losses, over the arm drawn, and what the regulariser's growth costs."""
+    law, losses, rounds = c.policies[:, 0, 0], c.extra("losses")[:, 0], given(c, "rounds")
+    root = arithmetic.sqrt(rounds)[:, None]
+    total = 2 * (root[:, 0] - arithmetic.sqrt(rounds - 1)) * (arithmetic.sqrt(law).sum(axis=-1) - 1)
+    for arm in range(law.shape[-1]):
+        seen = losses * np.eye(law.shape[-1], dtype=int)[arm]
+        less = _shift(law, seen) if shifted else losses[:, :1] * 0
+        total = total + law[:, arm] * _shifted_cost(law, seen / law - less, root)
+    return per_instance(total)
+
+
+@define("tsallis_round_cost", r"\mathbb{E}_A\,\sigma_t+\text{growth}", "instance")
+def _tsallis_round_cost(c: Context) -> Array:
+    """What round t costs the Tsallis leader at most with the policy as its law: its arm's loss is seen, and may be taken off all estimates."""
+    return _round_cost(c, True)
+
+
+@define("tsallis_round_cost_unshifted", r"\mathbb{E}_A\,\sigma_t+\text{growth}\ (x=0)", "instance")
+def _tsallis_round_cost_unshifted(c: Context) -> Array:
+    """The same with nothing taken off."""
+    return _round_cost(c, False)
+
+
+@define("other_roots", r"\textstyle\sum_{i>1}\sqrt{p_i}", "instance")
+def _other_roots(c: Context) -> Array:
+    """Sum of the roots of the policy's probabilities of the other arms."""
+    return per_instance(arithmetic.sqrt(c.policies[:, 0, 0, 1:]).sum(axis=-1))
 
 
 @define("harmonic_loss_squares", r"\textstyle\sum_t\frac1{\sqrt t}\left(\sum_i\ell_{t,i}^4\right)^{1/2}", "instance")

@@ -68,11 +68,11 @@ def _uniform_tries_square(c: Context) -> Array:
 
 def _recursion(c: Context) -> tuple[list[Array], list[Array]]:
     """(first, second moments (B,) of the total reward) of the policy over 1, 2, ... stages."""
-    chain, rewards = c.chain[:, 0], (c.policies[:, 0] * c.rewards).sum(axis=-1)
-    first, second, ones, twos = rewards * 0, rewards * 0, [], []
+    policy, rewards = c.policies[:, 0], c.rewards
+    first, second, ones, twos = c.mu * 0, c.mu * 0, [], []
     for _ in range(_stages(c)):
-        ahead, square = (chain * first[:, None]).sum(axis=-1), (chain * second[:, None]).sum(axis=-1)
-        first, second = rewards + ahead, rewards * rewards + 2 * rewards * ahead + square
+        ahead, square = ((c.transitions * x[:, None, None]).sum(axis=-1) for x in (first, second))
+        first, second = (policy * (rewards + ahead)).sum(axis=-1), (policy * (rewards * rewards + 2 * rewards * ahead + square)).sum(axis=-1)
         ones.append((c.mu * first).sum(axis=-1))
         twos.append((c.mu * second).sum(axis=-1))
     return ones, twos

@@ -31,8 +31,9 @@ from pgtheory.sampling import (
     frequency_errors,
     optimal_baseline,
     run_sampled,
+    simulate,
 )
-from pgtheory.sampling.baselines import KINDS
+from pgtheory.sampling.baselines import KINDS, solutions
 from pgtheory.sampling.directions import Memory
 from pgtheory.sampling.estimators import Estimator
 from pgtheory.sampling.learned_directions import LearnedMemory
@@ -103,6 +104,15 @@ def test_a_fit_to_many_samples_comes_near_the_exact_one():
         for c in (ControlVariates(3).fitted(RATIONAL, policy), ControlVariates(3).fitted_to_samples(RATIONAL, policy, 50_000))
     )
     np.testing.assert_allclose(seen, exact, atol=0.03)
+
+
+def test_a_fit_takes_other_paths_than_the_gradient_of_the_same_seed(mdp):
+    """Two paths of one step: fitted to them a baseline takes off what it can; fitted to others it must leave what they say."""
+    policy, plain = POLICY.astype(float), ControlVariates(1, by="pair")
+    fitted, paths = plain.fitted_to_samples(mdp, policy, 2, seed=3), simulate(mdp, policy, 2, 1, 3)
+    shares = np.full(2, 0.5)
+    own = solutions(*plain.equations(mdp, policy, paths.states, paths.actions, shares)).reshape(2, 2)
+    assert np.abs(own - fitted.coefficients).max() > 1e-6
 
 
 # Critics
@@ -230,6 +240,9 @@ def test_runs_are_reproducible_and_improve(rule):
     [
         (lambda m, p: ControlVariates(2, by="stat"), "Did you mean state"),
         (lambda m, p: ControlVariates(2, RewardToGo(3)), "horizon is 2, that of the estimator below 3"),
+        (lambda m, p: ControlVariates(2, BalancedBatch(2, 2)), "BalancedBatch is no function of single paths; it cannot be the estimator below"),
+        (lambda m, p: BalancedBatch(2, 2, of=LearnedCritic(2, TDCritic(0.5, 1))), "LearnedCritic is no function of single paths"),
+        (lambda m, p: ImportanceWeighted(2, BalancedBatch(2, 2), p).moments(m, p), "cannot be the weighted estimator"),
         (lambda m, p: ControlVariates(2, coefficients=[1.0]).moments(m, p), r"coefficients by state have shape \(1,\); they must have \(2,\)"),
         (lambda m, p: ControlVariates(2, by="stage", coefficients=[[1, 2], [np.nan, 0]]).moments(m, p), r"coefficient \[1, 0\] is not finite"),
         (lambda m, p: ControlVariates(2, ImportanceWeighted(2, RewardToGo(2), [[0.5] * 2] * 2)).moments(m, p), "paths of the policy itself"),

@@ -47,6 +47,14 @@ def test_the_law_by_hand():
     assert law.gaps.max() < 1e-8  # V* is known to that
 
 
+def test_a_wide_row_has_as_many_outcomes_as_it_has():
+    """One pair with ten next states: five draws of it have C(14, 5) = 2,002 outcomes, each the multinomial's."""
+    mdp = MDP(np.concatenate([np.full((1, 1, 10), 0.1), np.tile(np.eye(10)[:1], (9, 1))[:, None]]), np.zeros((10, 1)), 0.5)
+    law = plug_in_law(mdp, 5)
+    assert law.probabilities.size == 2_002
+    np.testing.assert_allclose(law.probabilities.sum(), 1)
+
+
 def test_every_outcome_keeps_the_pathwise_bound_and_few_break_the_radius():
     for seed in range(5):
         mdp = model_and_policy(seed, 3, 2, discount=0.8)[0]
