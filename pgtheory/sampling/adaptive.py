@@ -7,8 +7,9 @@ them.  Here the next action at s is drawn from a behaviour that knows what the b
     b(a) ~ pi(a|s) exp(strength d(a)),                   strength = inf: the action of largest deficit, the first of several
 
 strength 0 is on-policy sampling.  Without "this visit included" (n(s) for n(s) + 1) the exponential form is what one gradient step against the
-log-likelihood of the data does to the logits (Zhong, Zhang, Schumm and Hanna 2022; PROPS of Corrado and Hanna 2023 takes several clipped ones).  With strength = inf and one state the surplus
-n(a) - t pi(a) never exceeds 1 - 1/A (`sampling-error-and-corrected-sampling`): frequencies err by 1/n, not 1/sqrt(n).
+log-likelihood of the data does to the logits (Zhong, Zhang, Schumm and Hanna 2022; PROPS of Corrado and Hanna 2023 takes several clipped ones).
+With strength = inf and one state the surplus n(a) - t pi(a) never exceeds 1 - 1/A (`sampling-error-and-corrected-sampling`): frequencies err by 1/n,
+not 1/sqrt(n).
 
 The estimate is the mean of an ordinary estimator over the batch.  It is not unbiased: the paths depend on each other.  `expectation` and `moments`
 list every batch (rationals for strength 0 and inf), and `sample` draws whole batches in compiled code; a "chain" of this estimator is a batch.

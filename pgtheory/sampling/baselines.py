@@ -135,7 +135,7 @@ class ControlVariates(Estimator):
         return self._solved(mdp, policy, paths.states, paths.actions, paths.probabilities)
 
     def fitted_to_samples(self, mdp: MDP, policy: Array, chains: int, seed: int = 0, *, first: int = 0) -> ControlVariates:
-        """The same equations over `chains` simulated paths, path c from stream 2^62 + first + c: the gradient of the same seed uses others, as it must."""
+        """The same equations over `chains` simulated paths, path c from stream 2^62 + first + c: gradients of the same seed use others."""
         mdp, policy = mdp.float, np.asarray(check_policy(mdp.float, np.asarray(policy, dtype=np.float64)))
         paths = simulate(mdp, self.behaviour(mdp, policy), chains, self.horizon, seed, first=FIT_STREAMS + first)
         return self._solved(mdp, policy, paths.states, paths.actions, np.full(chains, 1 / chains))

@@ -125,7 +125,7 @@ def plug_in_law(mdp: MDP, samples: int) -> PlugInLaw:
     choices, chances = [], []
     size = math.prod(math.comb(samples + int(np.count_nonzero(row)) - 1, samples) for row in rows)
     if size > MOST_OUTCOMES:
-        raise ModelError(f"{samples} draws of every pair have {size:,} outcomes; at most {MOST_OUTCOMES:,} are listed: take fewer, or a smaller model")
+        raise ModelError(f"{samples} draws of every pair have {size:,} outcomes; at most {MOST_OUTCOMES:,} are listed. Take fewer")
     for row in rows:
         support = np.flatnonzero(row)
         counts, orders = sample_counts(support.size, samples)

@@ -224,8 +224,9 @@ best_of_both = Claim(
     ],
     instances=(AGAINST, LATE, HIT, HUNDRED, ALONE),
     uses=["tsallis-inf-adversarial"],
-    departs="Any losses in [0, 1] and any arm, up to four rounds, where the roots say nothing yet: up to sixteen any law has that bound.  The two "
-    "forms that it follows from say something in every round.  Where losses are drawn it gives 16 (1 + log T) times the sum of 1/gap; printed: 4 log T + 20.  The mean regret of long runs is `tsallis-inf-mean-regret`",
+    departs="Any losses in [0, 1] and any arm, up to four rounds, where the roots say nothing yet: up to sixteen any law has that bound.  The other "
+    "two forms, from which it follows, say something in every round.  Where losses are drawn it gives 16 (1 + log T) times the sum of 1/gap, and the "
+    "printed constant is 4 log T + 20.  The mean regret of long runs is `tsallis-inf-mean-regret`",
 )
 
 SHORT_STEP = _rows("a step too short to learn", [[0, 1]] * 6, DRAWN, eta="1/20")

@@ -138,6 +138,7 @@ def _coins(name, pay, discount, features=((1, 0), (0, 1)), **settings):
 PAIRED = _paired("two equally likely rewards", 1, "9/10", rounds=1000, stride="1/100")
 TEAM = _paired("two equally likely rewards, fifty agents", 1, "9/10", rounds=1000, stride="1/100", learners=50)
 LOUD = _paired("two equally likely large rewards", 20, 0, rounds=1000, stride="1/100")
+TEAM_TEN = _paired("two equally likely rewards, ten steps of a tenth, fifty agents", 1, "1/2", rounds=10, stride="1/10", learners=50)
 LOUD_SOON = _paired("two equally likely large rewards, ten steps", 20, 0, rounds=10)
 TEAM_SOON = _paired("two equally likely rewards, ten steps, fifty agents", 20, 0, rounds=10, learners=50)
 SMALL_SOON = _paired("two equally likely rewards, a tenth of a feature, ten steps", 1, 0, "1/10", rounds=10)
@@ -285,7 +286,7 @@ speedup = Claim(
         ),
     ],
     uses=["td0-iid-finite-time"],
-    instances=(PAIRED, TEAM, LOUD, QUIET, FAR),
+    instances=(PAIRED, TEAM, TEAM_TEN, LOUD, QUIET, FAR),
     departs="Evaluation of one policy with independent samples; averages after every step",
 )
 

@@ -275,6 +275,8 @@ def _of_surroundings(case: Case) -> Iterator[tuple[str, Case, bool]]:
                 yield f"{words} doubled", dataclasses.replace(case, process=dataclasses.replace(case.process, **{field: 2 * value})), False  # type: ignore[type-var]
     for name, rule in case.settings.items():
         if isinstance(rule, Between):
+            if any(sympy.Symbol(name) in _ends(other) for other in case.settings.values()):
+                continue  # another setting's range begins or ends at this one: doubled, it might leave none
             high = 2 * (parse(rule.high) if isinstance(rule.high, str) else rule.high)
             yield f"range of {name}: upper end doubled", _with_setting(case, name, Between(rule.low, high)), False
         elif not is_free(rule):
@@ -291,6 +293,13 @@ def _of_surroundings(case: Case) -> Iterator[tuple[str, Case, bool]]:
         if name == "rho = mu" and not names & SEES_RHO:
             continue
         yield f"assumption dropped: {name}", dataclasses.replace(case, domain=domain), False
+
+
+def _ends(rule: Any) -> set[sympy.Symbol]:
+    """Symbols in the ends of a range."""
+    if not isinstance(rule, Between):
+        return set()
+    return {symbol for end in (rule.low, rule.high) for symbol in (parse(end) if isinstance(end, str) else sympy.sympify(end)).free_symbols}
 
 
 def _with_setting(case: Case, name: str, rule: Any) -> Case:

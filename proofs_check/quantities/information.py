@@ -1,7 +1,7 @@
 """What vectors tell about directions: the matrices Lambda_t = lambda I + sum of x x', their determinants, and what is decided by them.
 
-The extra `vectors` (N, A) has the vector x_t of every round, of which the first `rounds` count; A is the dimension d, `ridge` is lambda.  A learner switches
-after a round in which the determinant has more than doubled since its last switch.  Determinants are expanded along rows, norms solve linear
+The extra `vectors` (N, A) has the vector x_t of every round, of which the first `rounds` count; A is the dimension d, `ridge` is lambda.  A learner
+switches after a round in which the determinant has more than doubled since its last switch.  Determinants are expanded along rows, norms solve linear
 equations, so that the two sides of what is claimed share no code.
 """
 
@@ -141,7 +141,7 @@ def _rare_switches(c: Context) -> Array:
 
 @define("restarted_regret", r"R_T(\text{restarted at switches})", "instance")
 def _restarted_regret(c: Context) -> Array:
-    """Regret over all rounds of exponential weights restarted after every switch, tuned to the length of each segment, four experts, in loss units."""
+    """Regret over all rounds of exponential weights restarted after every switch, tuned to the length of a segment, four experts, in loss units."""
     losses, rounds = c.extra("expert_losses"), to_float(given(c, "rounds")).astype(int)
     segment = to_float(_segments(c)).astype(int)
     experts, everyone = losses.shape[-1], np.arange(len(rounds))

@@ -234,7 +234,7 @@ def _shifted_cost(law: Array, losses: Array, root: Array) -> Array:
 
 @define("tsallis_shifted_stability", r"\textstyle\sum_t\sum_i\frac{p_{t,i}(\ell_{t,i}-x_t)^2}{\sqrt{t/p_{t,i}}+\ell_{t,i}-x_t}", "instance")
 def _tsallis_shifted_stability(c: Context) -> Array:
-    """What the losses less x_t cost that leader, in loss units; x_t is the loss, at most 1, of the arm that has more than half of the mass, else 0."""
+    """What the losses less x_t cost that leader, in loss units; x_t is the loss, at most 1, of an arm with more than half of the mass, else 0."""
     laws, paid = _run(c, _tsallis(c))
     parts = [_shifted_cost(p, x - _shift(p, x), _root(c, t + 1)[:, None]) for t, (p, x) in enumerate(zip(laws, paid, strict=True))]
     return per_instance(of_rounds(c, _sums(parts)))

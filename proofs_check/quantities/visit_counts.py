@@ -1,7 +1,7 @@
 """Episodes that end when a count doubles: along a given sequence of visits, and at most over all sequences.
 
-The extra `visits` (N, A) has one row with a single 1 a round, of which the first `rounds` count; A is the number of counters.  N_i are the counts before the
-episode, v_i those inside it; it ends with the visit that makes some v_i = max(1, N_i).  The largest number over all sequences comes from a
+The extra `visits` (N, A) has one row with a single 1 a round, of which the first `rounds` count; A is the number of counters.  N_i are the counts
+before the episode, v_i those inside it; it ends with the visit that makes some v_i = max(1, N_i).  The largest number over all sequences comes from a
 breadth-first search through the pairs (N_i, v_i), in any order of the counters, and never from the formula that it is compared with.
 """
 

@@ -310,3 +310,23 @@ def test_balls_reduce_along_any_axis():
     for axis in range(3):
         largest = arithmetic.maximum(arithmetic.balls(values), axis=axis)
         assert np.array_equal(np.vectorize(lambda x: float(x.mid()))(largest), values.max(axis=axis))
+
+
+# The Tsallis leader in one round; uniform tries for a random policy
+
+
+def test_a_round_of_the_tsallis_leader_by_hand():
+    """Two arms with the same mass that lose 1, t = 100: each estimate 2 costs 1/2 * 4/(sqrt 200 + 2), and neither arm has more than half."""
+    cost = 2 / (math.sqrt(200) + 2) + 2 * (10 - math.sqrt(99)) * (math.sqrt(2) - 1)
+    assert floats(regret.EVEN, "tsallis_round_cost") == pytest.approx([cost], rel=1e-13)
+    p, q = 0.999, 0.001  # the favoured arm's own loss is taken off: what is left of its estimate, and -1 for the other
+    seen = p * (p * (1 / p - 1) ** 2 / (10 / math.sqrt(p) + 1 / p - 1) + q / (10 / math.sqrt(q) - 1))
+    other = q * q * q**-2 / (10 / math.sqrt(q) + 1 / q)
+    growth = 2 * (10 - math.sqrt(99)) * (math.sqrt(p) + math.sqrt(q) - 1)
+    assert floats(regret.SETTLED, "tsallis_round_cost") == pytest.approx([seen + other + growth], rel=1e-10)
+
+
+def test_the_square_of_a_random_policys_return():
+    """Two tosses that pay 1 or 0: the mean reward is 1, 1/2, 0 with probability 1/4, 1/2, 1/4."""
+    assert exact(experiments.TORN, "stages_square") == [F(3, 8)]
+    assert exact(experiments.TORN, "uniform_tries_square") == [F(3, 8)]  # 16 times 1/16, the square of the policy's weight of every try

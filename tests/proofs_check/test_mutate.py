@@ -80,6 +80,16 @@ def test_a_rule_that_is_written_as_text_is_changed_like_any_other():
     assert rules and rules == [name for name in names(built) if name.startswith("rule of eta")]
 
 
+def test_a_range_at_which_another_ends_is_not_doubled():
+    """Doubled, it might leave the other no value."""
+    short = claim(
+        gap(q.rho, q.T) <= 1 / (q.eta * q.T),
+        process=NaturalPG(step_size=q.eta), settings={q.tau: Between("1/10", 1), q.eta: Between(q.tau, 2)},
+    )  # fmt: skip
+    ranges = [name for name in names(short) if name.startswith("range of")]
+    assert ranges == ["range of eta: upper end doubled"]
+
+
 def test_the_condition_of_a_statement_is_changed_too():
     made = claims()["policy-iteration-monotone-geometric-finite"]
     found = [m.name for m in mutants(made.case(made.form("finite")))]
