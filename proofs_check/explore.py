@@ -36,7 +36,8 @@ def picture(model: str, method: str, step_size: str | float, iterations: int = 2
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 5.2), layout="constrained")
-    _draw(*figure.subplots(1, 2), model, method, step_size, iterations, start)
+    left, right = figure.subplots(1, 2)
+    _draw(left, right, model, method, step_size, iterations, start)
     return figure
 
 
