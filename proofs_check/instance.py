@@ -89,6 +89,9 @@ class Instance:
         instance = cls(**arrays, settings=settings, name=data.get("name", ""), extras=extras)
         instance.mdp()
         states, actions = instance.shape
+        for what, count in (("states", states), ("actions", actions)):
+            if data.get(what, count) != count:
+                raise ModelError(f"the instance says {what}: {data[what]}; its arrays have {count}")
         for field in ("rho", "policy", "other"):
             value = getattr(instance, field)
             shape = (states,) if field == "rho" else (states, actions)

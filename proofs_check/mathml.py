@@ -14,17 +14,17 @@ GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η", "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "μ",
     "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "psi": "ψ", "omega": "ω", "Delta": "Δ", "Phi": "Φ", "Pi": "Π", "ell": "ℓ",
     "nu": "ν", "chi": "χ", "xi": "ξ", "zeta": "ζ", "iota": "ι", "varepsilon": "ε", "Sigma": "Σ", "Gamma": "Γ", "Theta": "Θ", "Omega": "Ω",
-    "varphi": "φ",
+    "varphi": "φ", "Lambda": "Λ", "Psi": "Ψ",
 }  # fmt: skip
 OPERATORS = {
     "le": "≤", "ge": "≥", "leq": "≤", "geq": "≥", "cdot": "·", "times": "×", "sum": "∑", "in": "∈", "infty": "∞", "nabla": "∇", "partial": "∂",
     "|": "‖", "Vert": "‖", "lVert": "‖", "rVert": "‖",
-    "sim": "∼", "prime": "′", "to": "→", "neq": "≠", "forall": "∀", "{": "{", "}": "}", "lbrace": "{", "rbrace": "}",
+    "sim": "∼", "prime": "′", "to": "→", "neq": "≠", "forall": "∀", "exists": "∃", "{": "{", "}": "}", "lbrace": "{", "rbrace": "}",
     "langle": "⟨", "rangle": "⟩", "lceil": "⌈", "rceil": "⌉", "lfloor": "⌊", "rfloor": "⌋", "notin": "∉", "ne": "≠", "propto": "∝", "prod": "∏",
     "mid": "|", "lvert": "|", "rvert": "|", "int": "∫",
     "pm": "±", "dots": "…", "ldots": "…", "cdots": "⋯", "subset": "⊂", "cup": "∪", "cap": "∩", "circ": "∘", "top": "⊤",
 }  # fmt: skip
-FUNCTIONS = ("log", "exp", "max", "min", "sup", "inf", "arg", "cos", "sin", "Pr")
+FUNCTIONS = ("log", "exp", "max", "min", "sup", "inf", "arg", "cos", "sin", "cosh", "det", "Pr")
 ACCENTS = {"bar": "¯", "hat": "^", "tilde": "~", "overline": "¯"}
 SPACES = {",": "0.17em", ";": "0.28em", ":": "0.22em", " ": "0.25em", "quad": "1em", "!": "0"}
 IGNORED = ("textstyle", "displaystyle", "limits", "bigl", "bigr")
@@ -91,6 +91,14 @@ class _Reader:
             return self.row(("mark", "}")) if text == "{" else f"<mo>{html.escape('−' if text == '-' else text)}</mo>"
         return self.command(text)
 
+    def argument(self) -> str:
+        """What \\frac takes: a group, a command or one digit; \\tfrac12 is a half."""
+        token = self.peek()
+        if token is None or token[0] != "number" or len(token[1]) == 1:
+            return self.atom()
+        self.tokens[self.at] = ("number", token[1][1:])
+        return f"<mn>{token[1][0]}</mn>"
+
     def command(self, name: str) -> str:
         if name in GREEK:
             return f"<mi>{GREEK[name]}</mi>"
@@ -103,7 +111,7 @@ class _Reader:
         if name in IGNORED:
             return ""
         if name in ("frac", "tfrac", "dfrac"):
-            return f"<mfrac>{self.atom()}{self.atom()}</mfrac>"
+            return f"<mfrac>{self.argument()}{self.argument()}</mfrac>"
         if name == "sqrt":
             return f"<msqrt>{self.atom()}</msqrt>"
         if name == "left":

@@ -131,18 +131,21 @@ def plot_bands(
     curves = {label: tuple(np.asarray(part, dtype=np.float64) for part in parts) for label, parts in runs.items()}
     proved = {label: np.asarray(values, dtype=np.float64) for label, values in (bounds or {}).items()}
     longest = max((parts[0] for parts in curves.values()), key=lambda t: t[-1])
-    logarithmic = _set_scales(ax, longest, *(parts[1] for parts in curves.values()), *proved.values())
+    rounding = ROUNDING * max((float(np.abs(parts[1]).max(initial=0.0)) for parts in curves.values()), default=0.0)
+    shown = {label: tuple(np.where(np.abs(part) > rounding, part, 0.0) for part in parts[1:]) for label, parts in curves.items()}
+    logarithmic = _set_scales(ax, longest, *(parts[0] for parts in shown.values()), *proved.values())
+    bottom = _reach_of_bands(ax, [(low, high) for _, low, high in shown.values()]) if logarithmic else -math.inf
     ends = []
-    for k, (label, (times, mean, low, high)) in enumerate(curves.items()):
-        color, sure = SERIES[k % len(SERIES)], bool((high - low <= ROUNDING * np.abs(mean).max()).all())
+    for k, (label, (times, exact_mean, exact_low, exact_high)) in enumerate(curves.items()):
+        mean, low, high = shown[label]
+        color, sure = SERIES[k % len(SERIES)], bool((exact_high - exact_low <= ROUNDING * np.abs(exact_mean).max()).all())
         style: Any = (0, (5, 2)) if sure else "-"
-        ax.plot(times, _drawable(mean, logarithmic), color=color, linewidth=1.7, label=label, gid=f"run-{label}", linestyle=style)
+        line = _down_to(bottom, mean) if logarithmic else mean
+        ax.plot(times, _drawable(line, logarithmic), color=color, linewidth=1.7, label=label, gid=f"run-{label}", linestyle=style)
         if not sure:
-            floor = np.abs(mean[mean > 0]).min() / 100 if (mean > 0).any() else 0.0
-            lower = np.maximum(low, floor) if logarithmic else low
-            shown = high > lower if logarithmic else np.ones(times.shape, bool)  # a band at 0 has no place on a logarithmic axis
-            ax.fill_between(times, lower, high, where=shown, color=color, alpha=0.18, linewidth=0, gid=f"band-{label}")
-        ends.append((times, mean, label, color))
+            lower = np.maximum(low, bottom)  # what lies lower, 0 too, leaves through the lower edge of the picture
+            ax.fill_between(times, lower, high, where=high > lower, color=color, alpha=0.18, linewidth=0, gid=f"band-{label}")
+        ends.append((times, line, label, color))
         if label in proved:
             ax.plot(times, _drawable(proved[label], logarithmic), color=color, linewidth=1.3, linestyle=(0, (1, 2)), gid=f"bound-{label}")
             ends.append((times, proved[label], f"{label}: proved", color))
@@ -294,6 +297,24 @@ def _set_scales(ax: Any, times: np.ndarray, *series: np.ndarray) -> bool:
     return bool(logarithmic)
 
 
+def _reach_of_bands(ax: Any, bands: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Widens a logarithmic axis to the bands, by at most a decade downwards: low quantiles may be 0.  Returns its lower end."""
+    bottom, top = ax.get_ylim()
+    low = np.concatenate([low[low > 0] for low, _ in bands])
+    high = np.concatenate([high[np.isfinite(high)] for _, high in bands])
+    if low.size:
+        bottom = min(bottom, max(bottom / 10, float(low.min()) / 2))
+    ax.set_ylim(bottom, max(top, 1.2 * float(high.max(initial=0.0))))
+    return float(bottom)
+
+
+def _down_to(bottom: float, values: np.ndarray) -> np.ndarray:
+    """Zeros beside positive figures are drawn at the lower edge of a logarithmic axis: the line is seen to fall, not to break off."""
+    positive = values > 0
+    beside = np.concatenate((positive[1:], [False])) | np.concatenate(([False], positive[:-1]))
+    return np.where(~positive & beside, bottom, values)
+
+
 def _until_settled(times: np.ndarray, measured: np.ndarray, bound: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Without the tail in which both sides are 0, but for its first point: a run that has arrived has nothing more to show."""
     moving = np.flatnonzero((measured != 0) | (bound != 0))
@@ -324,7 +345,7 @@ def _label_ends(ax: Any, lines: Sequence[tuple[np.ndarray, np.ndarray, str, str]
             y = float(values[good[-1]])
             places.append([(math.log(y) - math.log(low) if logarithmic else y - low) / span, t[good[-1]], y, text, color])
     places.sort(key=lambda place: place[0])
-    position = -math.inf
+    position = -0.025  # the lowest label stays above the axis line
     for height, t, y, text, color in places:
         position = max(height, position + 0.055)
         shift = (position - height) * ax.get_position().height * ax.figure.get_figheight() * 72

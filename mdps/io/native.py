@@ -36,6 +36,9 @@ from mdps.rows import SparseRows
 
 # JSON
 
+CHOICE = ("state", "action", "reward", "to")
+"""The fields of a choice in `transitions`; `costs` may stand beside them."""
+
 
 def to_json(mdp: MDP) -> dict[str, Any]:
     """The model as the object described above, ready for `json.dumps`; fractions as text."""
@@ -96,7 +99,7 @@ def from_json(data: Any, where: str = "model", discount: Any = None) -> MDP:
     if start is not None and not isinstance(start, list):
         raise ModelError(f"{where}: start must be a list with one probability for each state")
     if discount is None and "discount" not in data:
-        raise ModelError(f'{where}: no discount; write "discount": "9/10", or give one on loading')
+        raise ModelError(f'{where}: no discount; write "discount": "9/10", or give one on loading (--discount)')
     gamma = _number(data["discount"], where, "discount") if "discount" in data else _Decimal("0")
     initial = [_number(p, where, f"start[{s}]") for s, p in enumerate(start or ())]
     exact = any(not isinstance(x, float | int | _Decimal) for x in (*probabilities, *rewards, *initial, gamma))
@@ -183,8 +186,9 @@ def _pairs(data: dict[str, Any], where: str, states: int, names: Any, actions: A
     pairs: dict[tuple[int, int], tuple[Any, dict[int, Any]]] = {}
     for k, item in enumerate(listed):
         place = f"transitions[{k}]"
-        if not isinstance(item, dict) or set(item) - {"costs"} != {"state", "action", "reward", "to"} or not isinstance(item["to"], dict):
-            raise ModelError(f'{where}: {place} must be an object {{"state": s, "action": a, "reward": r, "to": {{successor: probability}}}}')
+        if not isinstance(item, dict) or set(item) - {"costs"} != set(CHOICE) or not isinstance(item["to"], dict):
+            form = '{"state": s, "action": a, "reward": r, "to": {successor: probability}}'
+            raise ModelError(f"{where}: {place} must be an object {form}{_odd_field(item)}")
         s, a = _key(item, index, states, actions, where, place)
         if (s, a) in pairs:
             raise ModelError(f"{where}: {place}: state {s}, action {a} was there before")
@@ -219,6 +223,17 @@ def json_costs(data: dict[str, Any], where: str = "model") -> dict[str, Array]:
 def _indices(names: Any, actions: Any) -> tuple[dict[str, int], dict[str, int]]:
     """{name: index} of states and of actions."""
     return {name: k for k, name in enumerate(names or ())}, {str(name): k for k, name in enumerate(actions or ())}
+
+
+def _odd_field(item: Any) -> str:
+    """What is wrong with the fields of a choice: the unknown one with the nearest known, or the one that is missing."""
+    if not isinstance(item, dict):
+        return ""
+    known = (*CHOICE, "costs")
+    unknown, missing = [key for key in item if key not in known], [key for key in CHOICE if key not in item]
+    if unknown:
+        return f"; there is no field {unknown[0]!r}.{nearest(unknown[0], known)}"
+    return f"; {missing[0]!r} is missing" if missing else '; "to" is no object'
 
 
 def _key(item: dict[str, Any], index: tuple[dict[str, int], dict[str, int]], states: int, actions: Any, where: str, place: str) -> tuple[int, int]:

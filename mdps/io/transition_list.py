@@ -79,7 +79,7 @@ def read_csv(path: str | Path, discount: Any = None) -> MDP:
     choices = choice_matrix(pair, np.array(t), mass, present.size, num_states)
     if discount is None:
         if "discount" not in notes:
-            refuse(path, None, 'there is no discount; add a line "# discount: 9/10", or give one on loading')
+            refuse(path, None, 'there is no discount; add a line "# discount: 9/10", or give one on loading (--discount)')
         line, text = notes["discount"]
         discount = figure(line, text, "discount") if exact or "/" not in text else float(rational(text).p) / float(rational(text).q)
     discount = discount_for(exact, discount)

@@ -81,25 +81,27 @@ def bonus_of(model: Model, visits: Array, reach: Array | float) -> Array:
 
 
 def add(model: Model, states: Array, actions: Array, rewards: Array, table: Array | None = None) -> Array:
-    """Counts one episode of every run and refreshes the model where it is due; returns (N,) which runs were refreshed."""
+    """Counts one episode of every run and refreshes the counts in use where it is due; returns (N,) in which runs the model is another one.
+
+    A table of rewards is taken over at once, and the counts in use stay what they were."""
     n, H = actions.shape
     every, due = np.arange(n), np.zeros(n, dtype=bool)
+    shown = model.widths.pay == "table" and table is not None and bool((model.rewards != table).any())
     for h in range(H):
         s, a = states[:, h], actions[:, h]
         model.visits[every, h, s, a] += 1
         model.successors[every, h, s, a, states[:, h + 1]] += 1
         model.paid[every, h, s, a] += rewards[:, h]
         due |= model.visits[every, h, s, a] >= np.maximum(1.0, 2 * model.used[every, h, s, a])
-    if model.widths.pay == "table" and table is not None and (model.rewards != table).any():
+    if shown:
         model.rewards[:] = table
-        due[:] = True
     if model.refresh == "every":
         for h in range(H):
             _refresh(model, (every, h, states[:, h], actions[:, h]), float(H - 1 - h))
         return np.ones(n, dtype=bool)
     if due.any():
         _refresh(model, np.flatnonzero(due), ranges((H, 0, 0))[:, None, None])
-    return due
+    return due | shown
 
 
 def _refresh(model: Model, where: object, reach: Array | float) -> None:

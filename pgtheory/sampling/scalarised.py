@@ -67,6 +67,10 @@ class ScalarisedBatch(Estimator):
         slope = self._slopes((paths.probabilities[:, None] * returns).sum(axis=0)[None], policy)[0]
         return np.tensordot(slope, (paths.probabilities[:, None, None, None] * gradients).sum(axis=0), axes=1)
 
+    def bias(self, mdp: MDP, policy: Array) -> Array:
+        """(S, A): `expectation` less `truth`, exactly."""
+        return np.asarray(self.expectation(mdp, policy) - self.truth(mdp, policy))
+
     def law(self, mdp: MDP, policy: Array) -> tuple[Array, Array]:
         """(probabilities, gradients (., S, A)) of every batch.  raises ModelError: more than 2^20 of them"""
         policy = check_policy(mdp, policy)

@@ -30,6 +30,7 @@ def _two_arms(name, other, error=("0", "0"), refresh="1/2", policy=("1/2", "1/2"
 
 
 SURE_BEFORE = _two_arms("a policy that was sure before", (1, 0))
+ALIKE = _two_arms("two arms that pay alike, a policy that was sure before", (1, 0), rewards=(1, 1))
 LEANT_BEFORE = _two_arms("a policy that leant to the better arm", ("22/25", "3/25"))
 UNMOVED = _two_arms("no step, nothing new", ("1/2", "1/2"), error=(1, -1), refresh="1/100")
 PAID_TENFOLD = _two_arms("rewards of 10", ("22/25", "3/25"), rewards=(10, -10))
@@ -78,7 +79,7 @@ momentum = Claim(
         ),
     ],
     uses=["reinforce-gpomdp-unbiased", "softmax-weight-variance"],
-    instances=(SURE_BEFORE, LEANT_BEFORE, UNMOVED, TURNED, PAID_TENFOLD),
+    instances=(SURE_BEFORE, ALIKE, LEANT_BEFORE, UNMOVED, TURNED, PAID_TENFOLD),
     departs="Paths of one or two steps; the bound on the difference by the policies' own distance derived here, with no assumption on the weights",
 )
 

@@ -197,6 +197,7 @@ fates = SampledClaim(
 
 TWO_STAGES = {"failure": "1/450", "episodes": 450}
 DEPTH = log((2**q.S - 2) * q.A * q.episodes / q.failure)
+FAILED = q.two_stage_gap * (1 + q.failure * q.episodes)
 
 optimistic = SampledClaim(
     id="optimistic-value-iteration-mean-regret",
@@ -210,12 +211,18 @@ optimistic = SampledClaim(
             "two stages",
             Expected(OPTIMISTIC_REGRET, "<=", q.A + 2 * sqrt(2 * q.A * q.episodes * DEPTH) + 2 * q.failure * q.episodes),
         ),
+        SampledForm("two actions, by the gap", Expected(OPTIMISTIC_REGRET, "<=", 2 * DEPTH / q.two_stage_gap + FAILED)),
     ],
     negative_controls=[
         SampledControl(
             "first visits alone",
             Expected(OPTIMISTIC_REGRET, "<=", q.A + 2 * q.failure * q.episodes),
             because="an action is tried again until its bonus is below its gap, not once",
+        ),
+        SampledControl(
+            "by the gap, without the logarithm",
+            Expected(OPTIMISTIC_REGRET, "<=", 2 / q.two_stage_gap + FAILED),
+            because="the square of the bonus has the logarithm in it, and so have the tries until it is too small for the worse action",
         ),
     ],
     uses=["optimistic-value-iteration-regret", "concentration-toolbox"],

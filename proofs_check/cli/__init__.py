@@ -320,7 +320,7 @@ def run(
     constraint: fo.Constraint = None,
     costs: fo.Costs = None,
     start: Annotated[str, typer.Option(metavar="NAME", help="First policy: uniform, random:SEED or adversarial:SHARE.")] = "uniform",
-    iterations: Annotated[int, typer.Option(min=1, help="Steps.")] = 1000,
+    iterations: Annotated[int | None, typer.Option(min=1, help="Steps; 1000 if left out.", show_default=False)] = None,
     discount: Discount = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the gaps, and the catalogue's bounds: .svg, .png or .pdf.")] = None,
     as_json: Json = False,
@@ -342,25 +342,31 @@ def run(
 
     if episodes is not None or rewards is not None or any(is_online(part) for part in method.split(",")):
         others: dict[str, Any] = {"--robust": robust, "--risk": risk, "--utility": utility, "--costs": costs, "--samples": samples}
-        others |= {"--discount": discount, "--constraint": constraint or None, "--start": None if start == "uniform" else start}
+        others |= {
+            "--iterations": iterations,
+            "--discount": discount,
+            "--constraint": constraint or None,
+            "--start": None if start == "uniform" else start,
+        }
         settings = {"step_size": step_size, "temperature": temperature, "geometry": geometry}
         asked = {"episodes": episodes, "runs": runs, "horizon": horizon, "seed": seed, "rewards": rewards}
         raise typer.Exit(run_episodes(model, method, settings, asked, others, plot=plot, as_json=as_json, out=out, trail=csv))
+    iterations = 1000 if iterations is None else iterations
     if constraint or costs is not None:
         from proofs_check.cli.constrained_runs import run_constrained_methods
 
         if not constraint:
             raise ModelError("--costs says what constraints are about: give one with --constraint, such as --constraint 'cost<=0.3'")
-        if any(x is not None for x in (robust, risk, utility, horizon)) or start != "uniform":
-            raise ModelError("--constraint goes without --robust, --risk, --utility, --horizon and --start")
+        if any(x is not None for x in (robust, risk, utility, horizon, samples, runs, seed)) or start != "uniform":
+            raise ModelError("--constraint goes without --robust, --risk, --utility, --horizon, --samples, --runs, --seed and --start")
         told: dict[str, Any] = {"constraints": constraint, "costs": costs, "discount": discount, "plot": plot, "as_json": as_json}
         settings = {"step_size": step_size, "temperature": temperature, "geometry": geometry}
         raise typer.Exit(run_constrained_methods(model, method, settings, iterations, **told, out=out, trail=csv))
     if utility is not None:
         from proofs_check.cli.utility import run_utility_methods
 
-        if any(x is not None for x in (temperature, geometry, robust, risk)) or start != "uniform":
-            raise ModelError("--utility goes without --temperature, --geometry, --robust, --risk and --start")
+        if any(x is not None for x in (temperature, geometry, robust, risk, horizon, samples, runs)) or start != "uniform":
+            raise ModelError("--utility goes without --temperature, --geometry, --robust, --risk, --horizon, --samples, --runs and --start")
         told = {"utility": utility, "discount": discount, "step_size": step_size, "seed": seed or 0}
         raise typer.Exit(run_utility_methods(model, method, iterations, **told, plot=plot, as_json=as_json, out=out, trail=csv))
     from proofs_check.cli.runs import risk_options, robust_options, run_methods

@@ -123,7 +123,7 @@ def sequence_in(text: str, task: Any, seed: int) -> Any:
 
     name, _, said = text.partition(":")
     if name not in ADVERSARIES or said not in ("", "revealed"):
-        raise ModelError(f"--rewards {text!r}: it is one of {', '.join(ADVERSARIES)}, or that with :revealed{nearest(name, tuple(ADVERSARIES))}")
+        raise ModelError(f"--rewards {text!r}: it is one of {', '.join(ADVERSARIES)}, or that with :revealed.{nearest(name, tuple(ADVERSARIES))}")
     more = {"seed": seed} if name == "random" else {}
     return ADVERSARIES[name](task, revealed=bool(said), **more)
 

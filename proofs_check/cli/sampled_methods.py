@@ -81,13 +81,13 @@ def _paths(direction: Callable[[Any, int, Settings], Any], update: str) -> Calla
 
 
 def _direction(name: str, estimator: str = "RewardToGo", **fixed: Any) -> Callable[[int, int, Settings], Any]:
-    """The direction of that name; settings other than the step size are its fields."""
+    """The direction of that name; settings other than the step size are its fields.  Advantages are those of one step unless a decay is set."""
 
     def make(horizon: int, paths: int, settings: Settings) -> Any:
         from pgtheory import sampling
 
         given = {key.replace("-", "_"): value for key, value in settings.items() if key != "step-size"}
-        of = {key: given.pop(key) for key in ("decay",) if key in given}
+        of = {"decay": given.pop("decay", 0)} if estimator == "GAE" else {}
         if "large" in given:
             given["large"] = 10 * paths if given["large"] == 0 else _whole("large", given["large"])
         if "epoch" in given:
@@ -211,7 +211,9 @@ OFFERS: dict[str, Offer] = {
     ),
     "off-policy-pg": Offer("paths of the policy mixed with the uniform one, importance weighted", STEP | {"mix": 0.2}, _paths(_off_policy, "plain")),
     "balanced-pg": Offer(
-        "actions make up for what the batch drew too rarely (as PROPS does)", STEP | {"strength": math.inf}, _paths(_direction("Balanced"), "plain")
+        "actions make up for what the batch drew too rarely (after ROS and PROPS)",
+        STEP | {"strength": math.inf},
+        _paths(_direction("Balanced"), "plain"),
     ),
     "sampled-npg": Offer("the natural step along rewards to go", STEP, _paths(_direction("Fresh"), "natural")),
     "fitted-baseline-npg": Offer(

@@ -22,7 +22,10 @@ def replay_file(path: Path, as_json: bool) -> int:
         raise ModelError(f"{path} is no counterexample (its schema is {schema!r}, not 'pgtheory-counterexample-1')")
     from proofs_check.engine.replay import replay
 
-    result = replay(data)
+    try:
+        result = replay(data)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
     if as_json:
         print_json({"confirmed": result.confirmed, "text": result.text, **result.data})
     else:

@@ -127,7 +127,8 @@ def place(path: str, error: BaseException) -> str:
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     if isinstance(error, SyntaxError) and error.filename == path:
         lines = [error.lineno]
-    text = " ".join(f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}".split())
+    said = str(error.msg if isinstance(error, SyntaxError) else error)
+    text = " ".join(f"{type(error).__name__}{': ' if said.strip() else ''}{said}".split())
     if isinstance(error, Refused):
         text = str(error)
     return f"{text[:400]}" + (f" (line {lines[-1]})" if lines and not isinstance(error, Refused) else "")

@@ -5,7 +5,7 @@ setting `mixing_step`, Q_0 the extra `first_values`.  Beside it run, with xi = r
 
     W <- (1 - e) W + e xi,    W_0 = 0,        D <- (1 - e (1 - gamma)) D + e gamma |W|,    D_0 = |Q_0 - Q*|      (sup norms)
 
-The probabilities are over all sequences of next states of every pair of a chain without choices; pairs are drawn independently of each other.
+The probabilities are over all sequences of next states of every pair; pairs are drawn independently of each other.
 """
 
 from __future__ import annotations

@@ -163,6 +163,13 @@ def _late_clip_credit(c: Context) -> Array:
     return _followed(c, _plan(c, clip_all=True)[1], _bonuses(c, 1))[:, None]
 
 
+@define("two_stage_gap", r"\Delta_1", "instance")
+def _two_stage_gap(c: Context) -> Array:
+    """What the worst action of the first state loses against the best one where two stages are left, in reward units."""
+    table = (c.rewards + _next(c.transitions, arithmetic.maximum(c.rewards, axis=-1)))[:, 0]
+    return per_instance(arithmetic.maximum(table, axis=-1) - arithmetic.minimum(table, axis=-1))
+
+
 @define("surprises", r"\textstyle\sum_t\min(1,w/\sqrt{n_t})", "instance")
 def _surprises(c: Context) -> Array:
     """Sum over the rounds of w/sqrt n, at most 1, where n counts the earlier visits of what is visited; 1 at a first visit."""

@@ -170,10 +170,14 @@ def takes_step(method: str) -> bool:
 
     name, *own = (part.strip() for part in method.split(":"))
     if name not in OFFERS and name not in NAMES:
+        from pgtheory.online.names import NAMES as LEARNERS_OF_EPISODES
+
+        if name in LEARNERS_OF_EPISODES:
+            raise ModelError(f"{name} learns in episodes, which sweeps do not have: pgtheory run MODEL --method {name} --episodes K --horizon H --runs N")
         near = nearest(name, [*OFFERS, *NAMES])
         raise ModelError(f"unknown method {name!r}.{near} Sweeps take the exact and the sampled methods of `pgtheory run MODEL --method ?`")
     has = "step-size" in OFFERS[name].settings if name in OFFERS else "step_size" in fields_of(name)
-    return has and not any(setting.startswith("step-size=") for setting in own)
+    return has and not any(setting.replace("_", "-").startswith("step-size=") for setting in own)
 
 
 def recorded(steps: int) -> Array:

@@ -70,6 +70,14 @@ def test_every_sampled_method_runs_on_its_kind_of_model_and_improves(name):
     assert all(low <= high for low, high in zip(found["low"], found["high"], strict=True))
 
 
+def test_an_actor_critic_has_advantages_of_one_step():
+    """The same as decay 0, which differs from whole returns less the critic."""
+    done = run("--method", "actor-critic,gae-pg:decay=0,gae-pg:decay=1", *QUICK, "--json")
+    assert done.exit_code == 0, done.output
+    one, none, all_ = (found["mean"] for found in json.loads(done.stdout)["runs"])
+    assert one == none and one != all_
+
+
 def test_every_sampled_method_has_a_line_of_help_and_its_settings():
     done = CliRunner().invoke(app, ["run", MODEL, "--method", "?"])
     assert done.exit_code == 0

@@ -330,3 +330,10 @@ def test_the_square_of_a_random_policys_return():
     """Two tosses that pay 1 or 0: the mean reward is 1, 1/2, 0 with probability 1/4, 1/2, 1/4."""
     assert exact(experiments.TORN, "stages_square") == [F(3, 8)]
     assert exact(experiments.TORN, "uniform_tries_square") == [F(3, 8)]  # 16 times 1/16, the square of the policy's weight of every try
+
+
+def test_the_gap_where_two_stages_are_left():
+    """The sampled learner's instance: 1/10 + 1/10 against 1/20 * 1/10 + 19/20; the learner's own limits say the same."""
+    place = get_claim("optimistic-value-iteration-mean-regret").cases()[0].instances[0].instance()
+    assert exact(place, "two_stage_gap") == [F(151, 200)]
+    assert OPTIMISTIC_REGRET.limits(place.as_float())[1] == pytest.approx(450 * 151 / 200)

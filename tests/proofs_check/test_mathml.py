@@ -42,6 +42,8 @@ def test_structure():
     assert power.tag == f"{MATH}msup" and "".join(power[1].itertext()) == "2"
     both = read(r"d^{\pi}_{\mu}")[0]
     assert both.tag == f"{MATH}msubsup" and [part.text for part in both] == ["d", "μ", "π"]
+    half = read(r"\tfrac12x")[0][0]  # one digit each, as LaTeX has it
+    assert half.tag == f"{MATH}mfrac" and [part.text for part in half] == ["1", "2"]
     limits = read(r"\max_s x")
     assert limits[0].tag == f"{MATH}munder" or limits[0][0].tag == f"{MATH}munder"
     assert words(r"V^{\pi'}(\mu)") == "Vπ′(μ)"

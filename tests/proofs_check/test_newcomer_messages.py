@@ -168,3 +168,58 @@ def test_the_command_in_the_output_makes_the_same_run_again():
     words = shlex.split(first["command"])
     assert words[0] == "pgtheory"
     assert json.loads(CliRunner().invoke(app, [*words[1:], "--json"]).stdout) == first
+
+
+@pytest.mark.parametrize("more", [["--iterations", "5"], ["--samples", "5"], ["--start", "random:1"]])
+def test_what_plays_no_part_in_episodes_is_refused(more):
+    result = CliRunner().invoke(app, ["run", "chain(3)", "--method", "ucbvi", "--episodes", "10", "--horizon", "3", *more])
+    assert result.exit_code == 2
+    assert f"{more[0]} plays no part in episodes" in result.stderr
+
+
+@pytest.mark.parametrize("where", [["--utility", "entropy"], ["--constraint", "plays(left)<=3"]])
+@pytest.mark.parametrize("flag", ["--samples", "--runs", "--horizon"])
+def test_options_of_sampling_are_refused_beside_utilities_and_constraints(where, flag):
+    result = CliRunner().invoke(app, ["run", "chain(3)", "--method", "npg", *where, flag, "3"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"pgtheory: {where[0]} goes without ") and flag in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rewrd": 0}, r"transitions\[0\] must be .*; there is no field 'rewrd'\. Did you mean reward\?"),
+        ({"to": [1]}, r'transitions\[0\] must be .*; "to" is no object'),
+    ],
+)
+def test_a_misspelt_field_of_a_transition_is_named(change, said):
+    choice = {"state": 0, "action": 0, "reward": 0, "to": {"0": 1}} | change
+    with pytest.raises(ModelError, match=said):
+        from_json({"discount": "1/2", "states": 1, "actions": 1, "transitions": [choice]})
+    with pytest.raises(ModelError, match=r"'reward' is missing"):
+        from_json({"discount": "1/2", "states": 1, "actions": 1, "transitions": [{key: choice[key] for key in ("state", "action", "to")}]})
+
+
+@pytest.mark.parametrize(("change", "said"), [({"states": 2}, "says states: 2; its arrays have 1"), ({"policy": [["1/2", "1/4"]]}, "policy must have shape (1, 2)")])
+def test_a_counterexample_that_contradicts_itself_is_refused_by_its_file(tmp_path, change, said):
+    instance = {"states": 1, "actions": 2, "transitions": [[["1"], ["1"]]], "rewards": [["0", "1"]], "discount": "0", "mu": ["1"], "rho": ["1"]}
+    data = {"schema": "pgtheory-counterexample-1", "claim": "mine", "form": "main", "statement": "gap_rho <= 1", "t": 0, "instance": instance | change}
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps(data))
+    result = CliRunner().invoke(app, ["replay", str(path)])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"pgtheory: {path}: ") and said in result.stderr
+
+
+def test_a_learner_of_episodes_in_a_sweep_is_sent_to_run(tmp_path):
+    result = CliRunner().invoke(app, ["sweep", "chain(3)", "--method", "ucbvi", "--store", str(tmp_path / "one.db")])
+    assert result.exit_code == 2
+    assert "ucbvi learns in episodes, which sweeps do not have: pgtheory run MODEL --method ucbvi --episodes K" in result.stderr
+
+
+@pytest.mark.parametrize("spelt", ["step-size", "step_size"])
+def test_a_step_size_at_the_name_is_not_crossed_with_others(spelt):
+    from proofs_check.sweep.cells import takes_step
+
+    assert not takes_step(f"npg:{spelt}=1") and not takes_step(f"reinforce:{spelt}=1")
+    assert takes_step("npg") and takes_step("reinforce")

@@ -185,6 +185,12 @@ def test_without_weights_the_estimate_is_biased():
     assert exact(recursions.LEANT_BEFORE, "running_error_mean_unweighted")[0] == (F(22, 25) * F(3, 25) - F(3, 25) / 2) / 2
 
 
+def test_two_arms_that_pay_alike_attain_the_bound_on_the_size():
+    """Both noises are 1/2 and agree: 1/2 = 2/4 (1/2) + 2/4 (1/2)."""
+    for name in ("running_error_square", "fresh_path_variance", "corrected_difference_square"):
+        assert exact(recursions.ALIKE, name) == [F(1, 2)]
+
+
 # Functions of estimated means
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -199,3 +200,18 @@ def test_one_state_and_one_action_cost_nothing_in_the_end():
         out = run_online(one, learner(name), 20, 2)
         assert np.abs(out.regret).max() <= 20 * 3 * 8 * EPS and (out.guarantee is None or (out.guarantee.values >= 0).all())
     assert value(one.transitions, one.rewards, one.start, np.ones((3, 1, 1))) == pytest.approx(2.1, rel=4 * EPS)
+
+
+def test_tables_that_change_do_not_refresh_the_counts():
+    """A new table in every episode: the counts in use still change at doublings only, at most 1 + log2 K times for each pair of a step."""
+    one, K, kept = task(3, H=2, S=2, A=2), 60, []
+
+    class Recorded(OptimisticNPG):
+        def plan(self, state, k):
+            kept.append((state.model.used.copy(), state.model.visits.copy()))
+            return super().plan(state, k)
+
+    run_online(one, Recorded(refresh="doubling"), K, 3, rewards=random_tables(one, 1, revealed=True))
+    changes = sum((after != before).any(axis=(1, 2, 3)) for (before, _), (after, _) in itertools.pairwise(kept))
+    assert (changes >= 4).all() and (changes <= 8 * (1 + math.log2(K))).all() and (changes < K // 2).all()
+    assert all(((visits < np.maximum(1, 2 * used)) | (visits == 0)).all() for used, visits in kept)

@@ -30,11 +30,13 @@ def batch(paths: int, independent: bool) -> ScalarisedBatch:
 def test_others_leave_no_bias_in_a_quadratic_function():
     for paths in (1, 2):
         assert (batch(paths, True).expectation(ARMS, POLICY) == batch(paths, True).truth(ARMS, POLICY)).all()
+        assert (batch(paths, True).bias(ARMS, POLICY) == 0).all()
 
 
 def test_the_same_batch_has_a_bias_that_halves_when_it_doubles():
     """Norm .24893, .12447, .06223 at n = 1, 2, 4 (scalarised-plug-in-bias)."""
     bias = {n: batch(n, False).expectation(ARMS, POLICY) - batch(n, False).truth(ARMS, POLICY) for n in (1, 2, 4)}
+    assert (batch(2, False).bias(ARMS, POLICY) == bias[2]).all()
     assert (bias[1] == 2 * bias[2]).all() and (bias[2] == 2 * bias[4]).all()
     np.testing.assert_allclose(np.linalg.norm(bias[1].astype(float)), 0.24893, atol=5e-6)
     p, r = POLICY[0], np.array([[fmpq(1), fmpq(0), fmpq(1, 2)], [fmpq(0), fmpq(1), fmpq(1, 5)]], dtype=object)
