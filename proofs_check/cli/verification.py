@@ -170,6 +170,10 @@ def _engine_options(request: Request) -> dict[str, Any]:
     for target in request.targets:
         if target.endswith(".py") and not Path(target).is_file():
             raise ModelError(f"{target}: there is no such file")
+    if request.scheduler is not None:  # said even where the store answers and no worker is asked
+        from proofs_check.engine.schedule import check_address
+
+        check_address(request.scheduler)
     return {
         "budget": request.budget, "seed": request.seed, "jobs": request.jobs, "scheduler": request.scheduler, "bound": request.bound,
         "settings": settings or None, "instance": request.instance, "fresh": request.fresh,

@@ -164,14 +164,19 @@ def source_files() -> str:
 # A cluster
 
 
+def check_address(address: str) -> None:
+    """raises  ModelError: no address of a scheduler; a client that cannot even parse it would keep the process alive"""
+    if not re.fullmatch(r"(\w+://)?[^\s/]+:\d+", address):
+        raise ModelError(f"{address!r} is no address of a scheduler; it looks like tcp://host:8786")
+
+
 def on_cluster(jobs: Sequence[Any], address: str, work: Callable[[Any], Any] = carry_out) -> Generator[tuple[int, Any], None, None]:
     """Results of `work` by position in `jobs`, in the order in which they come, from the workers of the Dask scheduler at `address`.
 
     raises  ModelError: Dask is not installed, nobody answers, or a job kills one worker after another"""
     if importlib.util.find_spec("distributed") is None:
         raise ModelError("a scheduler needs Dask: pip install 'pgtheory[cluster]'")
-    if not re.fullmatch(r"(\w+://)?[^\s/]+:\d+", address):  # a client that cannot even parse it would keep the process alive
-        raise ModelError(f"{address!r} is no address of a scheduler; it looks like tcp://host:8786")
+    check_address(address)
     from distributed import Client, as_completed
     from distributed.scheduler import KilledWorker
 

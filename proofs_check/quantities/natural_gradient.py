@@ -95,7 +95,8 @@ def _first_constant(c: Context) -> Array:
 
 def soft_q_error(c: Context, records: Array) -> Array:
     """Largest error of the soft action values of the policies at `records`, (B, R, 1)."""
-    error = np.abs(c.soft_optimum[1][:, None] - soft_action_values(c, records))
+    values = soft_action_values(c, records)  # first: it says so where the settings have no temperature
+    error = np.abs(c.soft_optimum[1][:, None] - values)
     return arithmetic.maximum(flat(error), axis=-1)[..., None]
 
 

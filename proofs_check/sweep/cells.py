@@ -173,7 +173,7 @@ def takes_step(method: str) -> bool:
         from pgtheory.online.names import NAMES as LEARNERS_OF_EPISODES
 
         if name in LEARNERS_OF_EPISODES:
-            raise ModelError(f"{name} learns in episodes, which sweeps do not have: pgtheory run MODEL --method {name} --episodes K --horizon H --runs N")
+            raise ModelError(f"{name} learns in episodes, which sweeps do not: pgtheory run MODEL --method {name} --episodes K --horizon H --runs N")
         near = nearest(name, [*OFFERS, *NAMES])
         raise ModelError(f"unknown method {name!r}.{near} Sweeps take the exact and the sampled methods of `pgtheory run MODEL --method ?`")
     has = "step-size" in OFFERS[name].settings if name in OFFERS else "step_size" in fields_of(name)

@@ -82,6 +82,7 @@ def test_options_of_sampled_methods_are_refused_where_nothing_is_sampled(flag, v
 
 
 def test_a_scheduler_without_a_port_is_refused_at_once():
+    """Also where the store holds every verdict, so that no worker would be asked."""
     result = CliRunner().invoke(app, ["verify", "npg-potential", "--scheduler", "foo", "--no-report"])
     assert result.exit_code == 2
     assert "'foo' is no address of a scheduler; it looks like tcp://host:8786" in result.stderr
@@ -195,15 +196,25 @@ def test_options_of_sampling_are_refused_beside_utilities_and_constraints(where,
 def test_a_misspelt_field_of_a_transition_is_named(change, said):
     choice = {"state": 0, "action": 0, "reward": 0, "to": {"0": 1}} | change
     with pytest.raises(ModelError, match=said):
-        from_json({"discount": "1/2", "states": 1, "actions": 1, "transitions": [choice]})
+        from_json({"discount": "1/2", "states": 1, "actions": ["stay"], "transitions": [choice]})
     with pytest.raises(ModelError, match=r"'reward' is missing"):
-        from_json({"discount": "1/2", "states": 1, "actions": 1, "transitions": [{key: choice[key] for key in ("state", "action", "to")}]})
+        from_json({"discount": "1/2", "states": 1, "actions": ["stay"], "transitions": [{key: choice[key] for key in ("state", "action", "to")}]})
 
 
-@pytest.mark.parametrize(("change", "said"), [({"states": 2}, "says states: 2; its arrays have 1"), ({"policy": [["1/2", "1/4"]]}, "policy must have shape (1, 2)")])
+@pytest.mark.parametrize(
+    ("change", "said"), [({"states": 2}, "says states: 2; its arrays have 1"), ({"policy": [["1/2", "1/4"]]}, "policy must have shape (1, 2)")]
+)
 def test_a_counterexample_that_contradicts_itself_is_refused_by_its_file(tmp_path, change, said):
     instance = {"states": 1, "actions": 2, "transitions": [[["1"], ["1"]]], "rewards": [["0", "1"]], "discount": "0", "mu": ["1"], "rho": ["1"]}
-    data = {"schema": "pgtheory-counterexample-1", "claim": "mine", "form": "main", "statement": "gap_rho <= 1", "t": 0, "instance": instance | change}
+    instance["policy"] = [["1/2", "1/2"]]
+    data = {
+        "schema": "pgtheory-counterexample-1",
+        "claim": "mine",
+        "form": "main",
+        "statement": "gap_rho <= 1",
+        "t": 0,
+        "instance": instance | change,
+    }
     path = tmp_path / "one.json"
     path.write_text(json.dumps(data))
     result = CliRunner().invoke(app, ["replay", str(path)])
@@ -214,7 +225,7 @@ def test_a_counterexample_that_contradicts_itself_is_refused_by_its_file(tmp_pat
 def test_a_learner_of_episodes_in_a_sweep_is_sent_to_run(tmp_path):
     result = CliRunner().invoke(app, ["sweep", "chain(3)", "--method", "ucbvi", "--store", str(tmp_path / "one.db")])
     assert result.exit_code == 2
-    assert "ucbvi learns in episodes, which sweeps do not have: pgtheory run MODEL --method ucbvi --episodes K" in result.stderr
+    assert "ucbvi learns in episodes, which sweeps do not: pgtheory run MODEL --method ucbvi --episodes K" in result.stderr
 
 
 @pytest.mark.parametrize("spelt", ["step-size", "step_size"])

@@ -234,6 +234,22 @@ def test_odd_curves_are_drawn_without_warnings():
         ax.figure.canvas.draw()
 
 
+def test_bands_are_drawn_down_to_their_quantiles_and_rounding_stretches_no_axis():
+    np = pytest.importorskip("numpy")
+    times = np.array([0, 1, 10, 100])
+    mean, low = np.array([5.0, 4.0, 2.0, 1.5]), np.array([5.0, 2.0, 0.3, 0.0])
+    exact = np.array([5.0, 3e-15, 3e-15, 3e-15])  # solved after one step: what is left is rounding
+    ax = plots.plot_bands({"drawn": (times, mean, low, 1.1 * mean), "planned": (times, exact, exact, exact)})
+    bottom, top = ax.get_ylim()
+    assert 0.05 < bottom <= 0.15 and top > 5.5
+    drawn = ax.collections[0].get_paths()[0].vertices
+    lower = {float(t): float(drawn[drawn[:, 0] == t, 1].min()) for t in times}
+    assert lower == {0.0: 5.0, 1.0: 2.0, 10.0: 0.3, 100.0: bottom}  # a quantile of 0 leaves through the lower edge
+    planned = ax.lines[1].get_ydata()
+    assert planned[1] == bottom and np.isnan(planned[2:]).all()
+    assert {text.get_text() for text in ax.texts} == {"drawn", "planned"}
+
+
 def test_plot_run_draws_gap_and_bounds():
     np = pytest.importorskip("numpy")
 
