@@ -96,7 +96,7 @@ def _unknown(text: str) -> str:
     from mdps import zoo
     from mdps.zoo.registry import normal
 
-    if _is_folder(text):
+    if text and _is_folder(text):
         inside = sorted(path.name for path in Path(text).iterdir() if path.suffix.lower() in FORMATS)
         held = f"in it lies {', '.join(inside[:5])}{' ...' if len(inside) > 5 else ''}" if inside else "this one holds none"
         return f"{text} is a folder; a model is a file ({', '.join(FORMATS)}); {held}"
