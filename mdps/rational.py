@@ -88,8 +88,7 @@ def to_float(values: Any) -> Array:
     source = np.asarray(values, dtype=object)
     out = np.empty(source.shape)
     try:
-        exact = [x if type(x) is fmpq else rational(x) for x in source.reshape(-1).tolist()]
-        out.reshape(-1)[:] = [int(x.p) / int(x.q) for x in exact]
+        out.reshape(-1)[:] = [float(x if type(x) is fmpq else rational(x)) for x in source.reshape(-1).tolist()]
     except OverflowError as error:
         raise ModelError("a number is too large for float64, whose largest is 1.8e308") from error
     return out
@@ -191,6 +190,8 @@ def _near_small_fractions(values: Array) -> Array:
             whole = np.floor(rest)
             p0, q0, p1, q1 = p1, q1, whole * p1 + p0, whole * q1 + q0
             near |= (q1 <= SMALL) & (np.abs(p1 / q1 - size) <= float(CLOSE) * size)
+            if (near | (q1 > SMALL)).all():
+                break
             rest = 1 / (rest - whole)
     return near
 

@@ -188,11 +188,6 @@ PANEL, STRIP = 64, 256
 """Rows of a panel, and rows of a product with it."""
 
 
-@kernel
-def product(left, right):
-    return np.dot(left, right)
-
-
 @fast_kernel
 def subtract_panel(matrix, begin, end):
     """Rows below `end` lose what the finished rows begin .. end - 1 of U take from them: L in its place, the rest as products of matrices."""
@@ -202,7 +197,7 @@ def subtract_panel(matrix, begin, end):
             subtract(matrix[r, j + 1 : end], matrix[r, j], matrix[j, j + 1 : end])
     above = matrix[begin:end, end:].copy()
     for top in range(end, n, STRIP):
-        taken = product(matrix[top : top + STRIP, begin:end].copy(), above)
+        taken = np.dot(matrix[top : top + STRIP, begin:end].copy(), above)
         for i in range(taken.shape[0]):
             row, less = matrix[top + i, end:], taken[i]
             for t in range(row.size):

@@ -32,28 +32,38 @@ def start_policy(name: str, mdp: MDP) -> Array:
     from pgtheory.policy_gradient.method import check_rectangular
 
     check_rectangular(mdp)
-    kind, _, figure = name.partition(":")
-    if kind not in NAMES or (kind == "uniform" and figure):
-        raise ModelError(f"initial is {name!r}; give a policy (S, A), 'uniform', 'random:SEED' or 'adversarial:SHARE'.{nearest(kind, list(NAMES))}")
+    kind, number = read_start(name)
     shape = (mdp.num_states, mdp.num_actions)
     if kind == "random":
-        if figure and not figure.isdecimal():
-            raise ModelError(f"initial is {name!r}; the seed is a whole number >= 0, as in 'random:7'")
-        return np.random.default_rng(int(figure or 0)).dirichlet(np.ones(shape[1]), shape[0])
+        return np.random.default_rng(int(number)).dirichlet(np.ones(shape[1]), shape[0])
     uniform = np.full(shape, 1 / shape[1])
-    return uniform if kind == "uniform" else _adversarial(name, figure, mdp.float, uniform)
+    return uniform if kind == "uniform" else _adversarial(float(number), mdp.float, uniform)
 
 
-def _adversarial(name: str, figure: str, mdp: MDP, uniform: Array) -> Array:
-    from pgtheory.exact import action_values, solve
-    from pgtheory.kernels import rounding_of_values
-
+def read_start(name: str, field: str = "initial") -> tuple[str, int | float]:
+    """(kind, its seed or share) that a name stands for.  raises  ModelError: `field` holds no such name, or a figure that will not do"""
+    kind, _, figure = name.partition(":")
+    if kind not in NAMES or (kind == "uniform" and figure):
+        raise ModelError(f"{field} is {name!r}; give a policy (S, A), 'uniform', 'random:SEED' or 'adversarial:SHARE'.{nearest(kind, list(NAMES))}")
+    if kind == "random":
+        if figure and not figure.isdecimal():
+            raise ModelError(f"{field} is {name!r}; the seed is a whole number >= 0, as in 'random:7'")
+        return kind, int(figure or 0)
+    if kind == "uniform":
+        return kind, 0
     try:
         share = float(fraction(figure or SHARE))
     except (ModelError, ValueError, ZeroDivisionError):
         share = -1.0
     if not 0 < share < 1:
-        raise ModelError(f"initial is {name!r}; the share of the other actions is a number between 0 and 1, as in 'adversarial:1/100'")
+        raise ModelError(f"{field} is {name!r}; the share of the other actions is a number between 0 and 1, as in 'adversarial:1/100'")
+    return kind, share
+
+
+def _adversarial(share: float, mdp: MDP, uniform: Array) -> Array:
+    from pgtheory.exact import action_values, solve
+    from pgtheory.kernels import rounding_of_values
+
     ahead: Any = action_values(mdp, solve(mdp).policy)
     slack = rounding_of_values.py_func(mdp.num_states, float(mdp.discount), np.abs(ahead).max())
     actions = mdp.num_actions

@@ -9,8 +9,9 @@ V_+ >= V in every state.  Kuba, Schroeder de Witt, Foerster (2022).  Drifts by n
     ppo          f = max(0, (x - clip(x, 1 - e, 1 + e)) A): the clipped objective.  Its maximiser is not unique; see `clipped_argmax`
     discovered   f = max(0, u - a tanh(u / a)) with u = (x - 1) A, a = 2 for A >= 0, and u = A log x, a = 3/5 for A < 0: Lu et al. (2022), as recalled
 
-and one's own: a `Drift` of two functions.  The maximiser solves A_a - f'(x_a, A_a) = level wherever x_a > 0, sum pi x = 1: two nested bisections
-(compiled, for the drifts by name: a bisection of closed ratios, `discovered_rows`).
+and one's own: a `Drift` of two functions.  The maximiser solves A_a - f'(x_a, A_a) = level wherever x_a > 0, sum pi x = 1.  The drifts by name are
+compiled: kl and ppo in closed form, discovered by a bisection of the level (`discovered_rows`).  One's own takes two nested bisections, of the level
+and of every ratio (`drift_argmax`).
 """
 
 from __future__ import annotations

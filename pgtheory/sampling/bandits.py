@@ -17,7 +17,6 @@ the seed, so the figures do not depend on the number of threads or on what else 
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +25,7 @@ import numpy as np
 
 from mdps.errors import ModelError, nearest
 from pgtheory.compiled import gate
+from pgtheory.sampling.parts import in_parts
 from pgtheory.sampling.simulator import _count
 from pgtheory.sampling.streams import checked_seed
 
@@ -325,13 +325,7 @@ def replicate(
         end = min(begin + RUNS_A_JOB, runs)
         job(number, first + begin, ticks, regret[begin:end], best[begin:end], policy[begin:end])
 
-    parts = range(0, runs, RUNS_A_JOB)
-    if threads == 1:
-        for begin in parts:
-            part(begin)
-    else:
-        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-            list(pool.map(part, parts))
+    list(in_parts(part, range(0, runs, RUNS_A_JOB), threads))
     return Runs(recorded, regret, best, policy)
 
 

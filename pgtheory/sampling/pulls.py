@@ -43,6 +43,16 @@ def softmax_into(logits, p):  # type: ignore[no-untyped-def]
 
 
 @lean
+def note(p, good, total, regret, best, record):  # type: ignore[no-untyped-def]
+    """Writes the regret so far and the probability of the good arms as entry `record` of a run."""
+    share = 0.0
+    for a in range(p.size):
+        if good[a]:
+            share += p[a]
+    regret[record], best[record] = total, share
+
+
+@lean
 def softmax_runs(rewards, cumulative, gaps, good, means, start, eta, rule, number, natural, seed, run, times, regret, best, policy):  # type: ignore[no-untyped-def]
     """Runs run .. run + n - 1 of `SoftmaxGradient`.  rule: 0 the number as baseline, 1 the value, 2 the baseline of least variance."""
     arms = start.size
@@ -86,11 +96,7 @@ def softmax_runs(rewards, cumulative, gaps, good, means, start, eta, rule, numbe
                 logits[arm] += gain
             softmax_into(logits, p)
             if t == times[record]:
-                regret[c, record] = total
-                best[c, record] = 0.0
-                for a in range(arms):
-                    if good[a]:
-                        best[c, record] += p[a]
+                note(p, good, total, regret[c], best[c], record)
                 record += 1
         policy[c] = p
 
@@ -138,11 +144,7 @@ def gap_runs(rewards, cumulative, gaps, good, scale, growing, prior, weight, see
             for a in range(arms):
                 p[a] /= mass
             if record < times.size and t - 1 == times[record]:
-                regret[c, record] = total
-                best[c, record] = 0.0
-                for a in range(arms):
-                    if good[a]:
-                        best[c, record] += p[a]
+                note(p, good, total, regret[c], best[c], record)
                 record += 1
             if t > times[-1]:
                 break
@@ -178,11 +180,7 @@ def mirror_runs(rewards, cumulative, gaps, good, eta, kind, decreasing, seed, ru
             for a in range(arms):
                 p[a] /= mass
             if record < times.size and t - 1 == times[record]:
-                regret[c, record] = total
-                best[c, record] = 0.0
-                for a in range(arms):
-                    if good[a]:
-                        best[c, record] += p[a]
+                note(p, good, total, regret[c], best[c], record)
                 record += 1
             if t > times[-1]:
                 break

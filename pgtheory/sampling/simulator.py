@@ -14,7 +14,6 @@ is unbiased for the value, up to the cut at `horizon`.
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import operator
 from typing import Any
@@ -24,6 +23,7 @@ import numpy as np
 from mdps.errors import ModelError
 from mdps.model import MDP
 from pgtheory.compiled import gate
+from pgtheory.sampling.parts import in_parts
 from pgtheory.sampling.streams import checked_seed
 from pgtheory.sampling.tables import Chain, chain_of
 
@@ -144,15 +144,8 @@ def reward_to_go_gradient(
         )  # fmt: skip
         return sums
 
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        total = sum((pool if threads > 1 else _Plain()).map(job, range(0, chains, SLICE)), np.zeros(chain.policy.shape))
+    total = sum(in_parts(job, range(0, chains, SLICE), threads), np.zeros(chain.policy.shape))
     return np.asarray((total - chain.policy * total.sum(axis=1, keepdims=True)) / chains)
-
-
-class _Plain:
-    """What `map` of one thread is."""
-
-    map = staticmethod(map)
 
 
 def _walk(
@@ -172,12 +165,7 @@ def _walk(
             number, first + part.start, lengths[part], discount, stopped, states[part], actions[part], returns[part],
         )  # fmt: skip
 
-    if threads == 1 or len(parts) == 1:
-        for part in parts:
-            job(part)
-    else:
-        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-            list(pool.map(job, parts))
+    list(in_parts(job, parts, threads))
     finite = np.isfinite(returns)
     if not finite.all():
         chain_number = int(np.argmin(finite))

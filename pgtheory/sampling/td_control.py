@@ -17,7 +17,6 @@ policy among those that explore so, which is why what is recorded is the *greedy
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 from collections.abc import Sequence
 
@@ -27,6 +26,7 @@ from mdps.errors import ModelError, nearest
 from mdps.model import MDP
 from pgtheory.compiled import gate
 from pgtheory.run import recorded_times
+from pgtheory.sampling.parts import in_parts
 from pgtheory.sampling.simulator import _count
 from pgtheory.sampling.stochastic import SampledRuns
 from pgtheory.sampling.streams import checked_seed
@@ -105,13 +105,7 @@ def run_td(
         block = values[begin : begin + RUNS_A_JOB]
         td_runs(indptr, indices, data, rewards, start, float(mdp.discount), kind, *numbers, horizon, number, first + begin, ticks, block)
 
-    parts = range(0, runs, RUNS_A_JOB)
-    if threads == 1:
-        for begin in parts:
-            part(begin)
-    else:
-        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-            list(pool.map(part, parts))
+    list(in_parts(part, range(0, runs, RUNS_A_JOB), threads))
     drawn = np.tile(times * steps, (runs, 1))
     return TDRuns(mdp, method, times, greedy(values), drawn, action_values=values)
 

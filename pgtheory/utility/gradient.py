@@ -13,9 +13,9 @@ Smoothness of theta -> F(d): with W the range of w (`slope_range`) and L the smo
 
     L / (4 (1 - gamma)) + W / (2 (1 - gamma)).
 
-The second part is the sharp constant 1 / (2 (1 - gamma)^2) of V for rewards in [0, 1] (docs/theory/softmax_smoothness.md), times W (1 - gamma).  The
-first is L |J|^2 for J = dd/dtheta: the same page bounds |J' w| by sqrt(E[T + 1] / 2) / 2 times the range of w, E[T + 1] = 1 / (1 - gamma), and a unit
-vector w has range at most sqrt 2, so |J|^2 <= 1 / (4 (1 - gamma)).
+The second part is a constant of V for rewards in [0, 1], 1 / (2 (1 - gamma)^2) (docs/theory/softmax_smoothness.md has 7/20 for 1/2), times
+W (1 - gamma).  The first is L |J|^2 for J = dd/dtheta: the same page bounds |J' w| by sqrt(E[T + 1] / 2) / 2 times the range of w, E[T + 1] = 1 /
+(1 - gamma), and a unit vector w has range at most sqrt 2, so |J|^2 <= 1 / (4 (1 - gamma)).
 """
 
 from __future__ import annotations

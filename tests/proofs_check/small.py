@@ -1,18 +1,21 @@
-"""What the tests of this floor share: a tiny budget, random exact instances, and one instance before the quantities in all three arithmetics."""
+"""What the tests of this floor share: a tiny budget, random exact instances, one instance before the quantities in all three arithmetics, and the
+figures of a named instance."""
 
 from __future__ import annotations
 
 import dataclasses
+from fractions import Fraction
 
 import numpy as np
 
-from mdps.rational import rational
+from mdps.rational import fraction, rational
 from pgtheory import arithmetic
 from proofs_check.claim import Claim
 from proofs_check.domains import Domain
 from proofs_check.engine.budget import Budget
 from proofs_check.engine.shrink import rounded_instance
 from proofs_check.instance import Batch, Instance, exact_context, float_context
+from proofs_check.quantities import quantity
 
 TINY = Budget("tiny", 16, 2, (120, 60, 30), 4, 3, 4)
 """Seconds for one form: two generations of sixteen instances, at most four state-action pairs, four certified steps."""
@@ -62,3 +65,34 @@ def claim(statement: object, **fields: object) -> Claim:
 
 def the_case(made: Claim):
     return made.case(made.forms[0])
+
+
+# Figures of an instance without a run
+
+
+def settled(instance: Instance, **settings: object) -> Instance:
+    """The instance with other settings."""
+    return dataclasses.replace(instance, settings={**instance.settings, **{name: rational(value) for name, value in settings.items()}})
+
+
+def exact(instance: Instance, name: str) -> list[Fraction]:
+    """The entries of a quantity, in rationals."""
+    context = exact_context(instance, "rational", np.zeros(1, dtype=np.int64), instance.policy[None], pairs=False)
+    return [Fraction(fraction(x)) for x in quantity(name).code(context).reshape(-1)]
+
+
+def ball(instance: Instance, name: str) -> list[float]:
+    """The midpoints of a quantity in balls of 128 bits, whose radii are far below what the tests allow."""
+    with arithmetic.precision(128):
+        policies = arithmetic.balls(instance.policy)[None]
+        values = quantity(name).code(exact_context(instance, "ball", np.zeros(1, dtype=np.int64), policies, pairs=False)).reshape(-1)
+        assert max(float(x.rad()) for x in values) < 1e-9
+        return [float(x.mid()) for x in values]
+
+
+def floats(instance: Instance, name: str, **settings: float) -> np.ndarray:
+    """The entries of a quantity in float64, with settings that need not be rational."""
+    plain = instance.as_float()
+    batch = Batch.of([dataclasses.replace(plain, settings={**plain.settings, **settings})])
+    context = float_context(batch, np.zeros(1, dtype=np.int64), batch.policy[:, None], pairs=False)
+    return np.asarray(quantity(name).code(context), dtype=float).reshape(-1)
