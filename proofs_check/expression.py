@@ -8,6 +8,7 @@ applies ordinary operators, so one walk serves float64 arrays, rationals and bal
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -35,7 +36,12 @@ def parse(text: str, names: Mapping[str, sympy.Symbol], calls: Mapping[str, Call
         tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
         raise ExpressionError(f"{text!r} is no expression: {error.msg} at column {error.offset}") from None
-    return _read(tree.body, text, names, calls or {})
+    return real(_read(tree.body, text, names, calls or {}))
+
+
+def real(tree: sympy.Expr) -> sympy.Expr:
+    """The tree without sympy's re(...): it takes no quantity for real, and writes |exp(x)| as exp(re(x))."""
+    return tree.replace(sympy.re, lambda part: part) if tree.has(sympy.re) else tree
 
 
 def _read(node: ast.expr, text: str, names: Mapping[str, sympy.Symbol], calls: Mapping[str, Callable[..., sympy.Expr]]) -> sympy.Expr:
@@ -98,7 +104,7 @@ def check_exact(expression: Any) -> sympy.Expr:
         raise ExpressionError(f"{tree} holds a float; write an exact number: Rational(1, 2) or Fraction(1, 2) instead of 0.5")
     if not isinstance(tree, sympy.Expr):
         raise ExpressionError(f"{expression!r} is no expression over quantities")
-    return tree
+    return real(tree)
 
 
 def evaluate(expression: sympy.Expr, values: Mapping[str, Any], number: Callable[[int, int], Any]) -> Any:
@@ -106,50 +112,78 @@ def evaluate(expression: sympy.Expr, values: Mapping[str, Any], number: Callable
 
     Powers with integer exponents are repeated multiplication in every arithmetic; `log`, `exp`, `sqrt` need floats or balls.
     """
+    return _program(expression)(values, number)
 
-    def walk(node: sympy.Basic) -> Any:
-        match node:
-            case sympy.Symbol():
-                if node.name not in values:
-                    raise ExpressionError(f"{node.name} has no value here; known are {', '.join(values) or 'none'}")
-                return values[node.name]
-            case sympy.Rational():
-                return number(int(node.p), int(node.q))
-            case sympy.Add():
-                return _fold(lambda a, b: a + b, node.args)
-            case sympy.Mul():
-                above = [a for a in node.args if not _is_reciprocal(a)]
-                below = [a for a in node.args if _is_reciprocal(a)]
-                top = _fold(lambda a, b: a * b, above) if above else None
-                for factor in below:
-                    divisor = power(walk(factor.base), int(-factor.exp))
-                    top = 1 / divisor if top is None else top / divisor
-                return top
-            case sympy.Pow(base=base, exp=exponent):
-                if exponent.is_Integer:
-                    return power(walk(base), int(exponent)) if exponent > 0 else 1 / power(walk(base), int(-exponent))
-                if exponent == sympy.Rational(1, 2):
-                    return _apply("sqrt", walk(base))
-                if exponent == sympy.Rational(-1, 2):
-                    return 1 / _apply("sqrt", walk(base))
-                return power(walk(base), walk(exponent))
-            case sympy.Max() | sympy.Min():
-                return _fold(_larger if isinstance(node, sympy.Max) else _smaller, node.args)
-            case sympy.log():
-                return _apply("log", walk(node.args[0]))
-            case sympy.exp():
-                return _apply("exp", walk(node.args[0]))
-            case sympy.Abs():
-                return abs(walk(node.args[0]))
-        raise ExpressionError(f"{node} (a {type(node).__name__}) cannot be evaluated; use + - * / **, log, exp, sqrt, max, min, abs")
 
-    def _fold(combine: Callable[[Any, Any], Any], nodes: Any) -> Any:
-        total = walk(nodes[0])
-        for other in nodes[1:]:
-            total = combine(total, walk(other))
+Program = Callable[[Mapping[str, Any], Callable[[int, int], Any]], Any]
+
+
+@functools.lru_cache(maxsize=4096)
+def _program(node: sympy.Basic) -> Program:
+    """What evaluates a tree: read once, because a search evaluates the same few trees tens of times."""
+    match node:
+        case sympy.Symbol():
+            return functools.partial(_looked_up, node.name)
+        case sympy.Rational():
+            return functools.partial(_constant, int(node.p), int(node.q))
+        case sympy.Add():
+            return _folded(lambda a, b: a + b, node.args)
+        case sympy.Mul():
+            above = [a for a in node.args if not _is_reciprocal(a)]
+            below = [(_program(a.base), int(-a.exp)) for a in node.args if _is_reciprocal(a)]
+            return functools.partial(_quotient, _folded(lambda a, b: a * b, above) if above else None, below)
+        case sympy.Pow(base=base, exp=exponent):
+            inner = _program(base)
+            if exponent.is_Integer:
+                whole = int(exponent)
+                return (lambda v, n: power(inner(v, n), whole)) if whole > 0 else (lambda v, n: 1 / power(inner(v, n), -whole))
+            if exponent == sympy.Rational(1, 2):
+                return lambda v, n: _apply("sqrt", inner(v, n))
+            if exponent == sympy.Rational(-1, 2):
+                return lambda v, n: 1 / _apply("sqrt", inner(v, n))
+            raised = _program(exponent)
+            return lambda v, n: power(inner(v, n), raised(v, n))
+        case sympy.Max() | sympy.Min():
+            return _folded(_larger if isinstance(node, sympy.Max) else _smaller, node.args)
+        case sympy.log() | sympy.exp():
+            name, argument = ("log" if isinstance(node, sympy.log) else "exp"), _program(node.args[0])
+            return lambda v, n: _apply(name, argument(v, n))
+        case sympy.Abs():
+            argument = _program(node.args[0])
+            return lambda v, n: abs(argument(v, n))
+    raise ExpressionError(f"{node} (a {type(node).__name__}) cannot be evaluated; use + - * / **, log, exp, sqrt, max, min, abs")
+
+
+def _looked_up(name: str, values: Mapping[str, Any], number: Any) -> Any:
+    if name not in values:
+        raise ExpressionError(f"{name} has no value here; known are {', '.join(values) or 'none'}")
+    return values[name]
+
+
+def _constant(p: int, q: int, values: Any, number: Callable[[int, int], Any]) -> Any:
+    return number(p, q)
+
+
+def _folded(combine: Callable[[Any, Any], Any], nodes: Any) -> Program:
+    """The entries combined from left to right."""
+    first, *others = map(_program, nodes)
+
+    def run(values: Mapping[str, Any], number: Callable[[int, int], Any]) -> Any:
+        total = first(values, number)
+        for other in others:
+            total = combine(total, other(values, number))
         return total
 
-    return walk(expression)
+    return run
+
+
+def _quotient(above: Program | None, below: list[tuple[Program, int]], values: Mapping[str, Any], number: Callable[[int, int], Any]) -> Any:
+    """A product divided by powers, one after the other: 1/(a*b) is (1/a)/b, and never a product of reciprocals."""
+    top = None if above is None else above(values, number)
+    for base, exponent in below:
+        divisor = power(base(values, number), exponent)
+        top = 1 / divisor if top is None else top / divisor
+    return top
 
 
 def power(base: Any, exponent: Any) -> Any:

@@ -8,6 +8,7 @@ with t + 1 makes the statement one about consecutive steps.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,14 +46,20 @@ class Statement:
         raise ExpressionError(f"{comparison!r} is no statement; compare two expressions with <=, >= or equal(a, b)")
 
     def __post_init__(self) -> None:
+        for name in ("left", "right"):
+            object.__setattr__(self, name, expression.real(getattr(self, name)))
         for symbol in self.left.free_symbols | self.right.free_symbols:
             quantity(symbol.name)
 
-    def names(self) -> set[str]:
+    def names(self) -> frozenset[str]:
         """Names of the quantities it speaks of."""
-        return {symbol.name for symbol in self.left.free_symbols | self.right.free_symbols}
+        return self._names
 
-    @property
+    @functools.cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(symbol.name for symbol in self.left.free_symbols | self.right.free_symbols)
+
+    @functools.cached_property
     def over(self) -> str:
         """ "instance", "step" (every t) or "pair" (every t and t + 1)."""
         kinds = {quantity(name).varies for name in self.names()}
@@ -63,7 +70,7 @@ class Statement:
         """Whether a quantity looks at every step so far."""
         return any(quantity(name).history for name in self.names())
 
-    @property
+    @functools.cached_property
     def is_ratio(self) -> bool:
         """Whether measured/bound means something: both sides are numbers that a bound relates."""
         return self.relation != "=" and all(quantity(name).entries == "number" for name in self.names()) and self.right != 0

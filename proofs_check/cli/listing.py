@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import json
-from pathlib import Path
 from typing import Any
 
 from mdps.errors import ModelError, nearest, plural
+from proofs_check.catalogue import INDEX, check_named, index
 from proofs_check.cli.output import line, print_json, table
-
-_INDEX = Path(__file__).parent.parent / "catalogue" / "index.json"
-
-
-@functools.cache
-def index() -> list[dict[str, Any]]:
-    """id, title, family, source, forms and controls of every claim."""
-    return json.loads(_INDEX.read_text(encoding="utf-8"))
 
 
 def ids() -> list[str]:
@@ -44,8 +34,7 @@ def print_claim(claim_id: str, as_json: bool) -> None:
     """Everything about one claim."""
     from proofs_check.catalogue import get_claim
 
-    if claim_id not in ids():
-        raise ModelError(f"there is no claim {claim_id!r}.{nearest(claim_id, ids())} `pgtheory claims` lists all")
+    check_named(claim_id)
     claim = get_claim(claim_id)
     forms = [_form(claim, form) for form in claim.forms]
     controls = [_form(claim, form) for form in claim.controls]
@@ -93,7 +82,7 @@ def rebuild() -> None:
     from proofs_check.catalogue import build_index
     from proofs_check.files import to_json, write_whole
 
-    line(f"written: {write_whole(_INDEX, to_json(build_index()))}")
+    line(f"written: {write_whole(INDEX, to_json(build_index()))}")
 
 
 def _form(claim: Any, form: Any) -> dict[str, Any]:

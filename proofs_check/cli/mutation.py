@@ -10,6 +10,7 @@ from typing import Any
 from mdps.errors import ModelError
 from proofs_check.cli.output import line, print_json, say, table
 from proofs_check.cli.progress import Progress
+from proofs_check.cli.verification import check_targets
 from proofs_check.store import DEFAULT_PATH, Store
 
 
@@ -18,11 +19,12 @@ def mutate_and_print(
     all_rows: bool, jobs: int | None = None,
 ) -> int:  # fmt: skip
     """Prints the table of mutants of the targets, of the standard selection or of the whole catalogue; 1 where one survived that is not listed."""
+    if [bool(targets), standard, everything].count(True) != 1:
+        raise ModelError("name claims, or say --all or --everything: pgtheory mutate npg-one-over-T, or pgtheory mutate --all")
+    check_targets(targets)
     from proofs_check.catalogue.sharper import STANDARD
     from proofs_check.engine.mutate import as_dict, mutate
 
-    if [bool(targets), standard, everything].count(True) != 1:
-        raise ModelError("name claims, or say --all or --everything: pgtheory mutate npg-one-over-T, or pgtheory mutate --all")
     targets = STANDARD if standard else targets
     progress = Progress()
     with Store(store or DEFAULT_PATH) as evidence:
@@ -85,9 +87,10 @@ def because(mutant: Any) -> str:
 
 def tightness_and_print(targets: Sequence[str], everything: bool, *, budget: str, seed: int, as_json: bool, orders: bool) -> int:
     """Prints kappa, the limiting instance and the empirical orders of each form."""
+    _one_or_all(targets, everything, "tightness")
+    check_targets(targets)
     from proofs_check.engine.tightness import tightness
 
-    _one_or_all(targets, everything, "tightness")
     progress = Progress()
     try:
         done = tightness(list(targets) or None, budget=budget, seed=seed, orders=orders, progress=progress)

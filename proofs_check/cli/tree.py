@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mdps.errors import ModelError, nearest
+from mdps.errors import ModelError
 from proofs_check.cli.output import COLOURS, is_terminal, line, print_json
 
 UNKNOWN = "not verified yet"
@@ -13,10 +13,9 @@ UNKNOWN = "not verified yet"
 
 def print_tree(claim_id: str, store: Path | None, as_json: bool) -> None:
     """The graph of `uses` below one claim as a tree; a lemma that was shown already is named only."""
-    from proofs_check.cli.listing import ids
+    from proofs_check.catalogue import check_named
 
-    if claim_id not in ids():
-        raise ModelError(f"there is no claim {claim_id!r}.{nearest(claim_id, ids())} `pgtheory claims` lists all")
+    check_named(claim_id)
     data = branch(claim_id, verdicts(store), set())
     if as_json:
         print_json(data)

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -167,9 +168,7 @@ def _engine_options(request: Request) -> dict[str, Any]:
     if (request.bound is not None or settings) and len(request.targets) != 1:
         flag = "--bound" if request.bound is not None else "--set"
         raise ModelError(f"{flag} changes one claim: name it, for example pgtheory verify npg-one-over-T {flag} ...")
-    for target in request.targets:
-        if target.endswith(".py") and not Path(target).is_file():
-            raise ModelError(f"{target}: there is no such file")
+    check_targets(request.targets)
     if request.scheduler is not None:  # said even where the store answers and no worker is asked
         from proofs_check.engine.schedule import check_address
 
@@ -178,6 +177,17 @@ def _engine_options(request: Request) -> dict[str, Any]:
         "budget": request.budget, "seed": request.seed, "jobs": request.jobs, "scheduler": request.scheduler, "bound": request.bound,
         "settings": settings or None, "instance": request.instance, "fresh": request.fresh,
     }  # fmt: skip
+
+
+def check_targets(targets: Sequence[str]) -> None:
+    """ModelError where a target is no file with claims, no claim and no family: said at once, before anything is loaded or made."""
+    from proofs_check.catalogue import check_named
+
+    for target in targets:
+        if not target.endswith(".py"):
+            check_named(target.partition(":")[0], families=True)
+        elif not Path(target).is_file():
+            raise ModelError(f"{target}: there is no such file")
 
 
 def _replay_path(run: Run, form: FormVerdict, folder: Path) -> str:

@@ -7,20 +7,24 @@
     samples = 10         # paths a step
     steps = 500
 
-Keys are spelt as the options of `pgtheory sweep`; what is left out has the default of `Plan`.  A bad file is refused with its line and key.
+Keys are spelt as the options of `pgtheory sweep`; what is left out has the default of `Plan`.  A bad file is refused with its line and key, also
+where only the models and methods themselves say what is wrong (`Plan.said_of`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import pathlib
 import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mdps.errors import ModelError, nearest
 from mdps.rational import fraction
+from pgtheory.starts import read_start
 from proofs_check.files import to_json, write_whole
 
 ENDINGS = (".toml", ".json")
@@ -39,8 +43,9 @@ class Plan:
     seeds        replications: runs 0 .. seeds - 1 of the one `seed`
     steps        iterations of each run;  samples  paths of a step (10; of a bandit 1 pull)
     horizon      steps of a path; by default until the discount leaves 1/100
-    discount     replaces that of every model;  start  first policy of exact methods: "uniform", "adversarial:1/50", or "random", which
+    discount     in [0, 1), replaces that of every model;  start  first policy of exact methods: "uniform", "adversarial:1/50", or "random", which
                  replication r begins at "random:(seed + r)"
+    places       key -> the file and line that it was read from
     raises       ModelError: names the key and the figure
     """
 
@@ -54,18 +59,31 @@ class Plan:
     discount: str | None = None
     seed: int = 0
     start: str = "uniform"
+    places: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, checked(field.name, getattr(self, field.name)))
+        for key in keys():
+            object.__setattr__(self, key, checked(key, getattr(self, key)))
 
     def replace(self, **changes: Any) -> Plan:
         """The plan with other values."""
-        return dataclasses.replace(self, **changes)
+        kept = {key: place for key, place in self.places.items() if key not in changes}
+        return dataclasses.replace(self, places=kept, **changes)
+
+    @contextlib.contextmanager
+    def said_of(self, key: str) -> Iterator[None]:
+        """A ModelError that is raised in here gets the place of the key in front of it, if the key was read from a file."""
+        try:
+            yield
+        except ModelError as error:
+            if key not in self.places:
+                raise
+            raise ModelError(f"{self.places[key]}, {spelt(key)}: {error}") from None
 
     def data(self) -> dict[str, Any]:
         """Key -> value as in a file, without what is left at its default of None."""
-        return {spelt(key): list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(self).items() if v not in (None, ())}
+        values = {key: getattr(self, key) for key in keys()}
+        return {spelt(key): list(v) if isinstance(v, tuple) else v for key, v in values.items() if v not in (None, ())}
 
     def toml(self) -> str:
         """The plan as TOML; `read_plan` reads it back."""
@@ -85,6 +103,11 @@ class Plan:
             if key not in ("instances", "methods") and (key, value) != ("start", "uniform"):
                 words += [f"--{'step-size' if key == 'step-sizes' else key}", ",".join(value) if isinstance(value, list) else str(value)]
         return shlex.join(words)
+
+
+def keys() -> tuple[str, ...]:
+    """The fields of a plan that a file holds."""
+    return tuple(field.name for field in dataclasses.fields(Plan) if field.name != "places")
 
 
 def spelt(key: str) -> str:
@@ -113,10 +136,10 @@ def read_plan(path: str | pathlib.Path) -> Plan:
         raise ModelError(f"{path} is no JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
     if not isinstance(data, dict):
         raise ModelError(f"{path} is no plan: it holds {type(data).__name__}, not keys with values")
-    known = [spelt(field.name) for field in dataclasses.fields(Plan)]
-    values = {}
+    known = [spelt(key) for key in keys()]
+    values, places = {}, {}
     for key, value in data.items():
-        where = f"{path}, line {_line(text, key)}"
+        where = places[key.replace("-", "_")] = f"{path}, line {_line(text, key)}"
         if spelt(key) not in known:
             raise ModelError(f"{where}: unknown key {key!r}; a plan has {', '.join(known)}.{nearest(spelt(key), known)}")
         try:
@@ -126,7 +149,7 @@ def read_plan(path: str | pathlib.Path) -> Plan:
     missing = [key for key in ("instances", "methods") if key not in values]
     if missing:
         raise ModelError(f"{path}: the plan has no {missing[0]}")
-    return Plan(**values)
+    return Plan(**values, places=places)
 
 
 def checked(key: str, value: Any) -> Any:
@@ -148,6 +171,7 @@ def checked(key: str, value: Any) -> Any:
         return None if value is None else _number(name, value)
     if not isinstance(value, str) or not value:
         raise ModelError(f"{name} is {value!r}; it must be text")
+    read_start(value, name)
     return value
 
 
@@ -180,6 +204,8 @@ def _number(name: str, value: Any) -> str:
         raise ModelError(f"{name} holds {value!r}, which is no number; write 0.1 or 1/10") from None
     if name == "step-sizes" and not number > 0:
         raise ModelError(f"{name} holds {text}; a step size must be above 0")
+    if name == "discount" and not 0 <= number < 1:
+        raise ModelError(f"{name} is {text}; it must be at least 0 and below 1")
     return text
 
 

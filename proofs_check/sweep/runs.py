@@ -65,25 +65,30 @@ def all_series(plan: Plan) -> list[Series]:
     """Every (instance, method, step size) of the plan, checked: instances, names, settings, and that each method takes each instance."""
     from proofs_check.cli.sampled import effective_horizon
 
-    names = {method: takes_step(method) for method in plan.methods}
+    with plan.said_of("methods"):
+        names = {method: takes_step(method) for method in plan.methods}
     out = []
     for instance in plan.instances:
-        model = instance_of(instance, plan.discount)
+        with plan.said_of("instances"):
+            model = instance_of(instance, plan.discount)
         bandit = not isinstance(model, MDP)
         samples = plan.samples or (1 if bandit else SAMPLES)
         horizon = plan.horizon or (1 if bandit else effective_horizon(float(model.discount)))
         for method, crossed in names.items():
             for step in plan.step_sizes if crossed and plan.step_sizes else (None,):
-                rule_of(method, step)
                 sampled = method.split(":")[0].strip() in sampled_names()
                 if sampled and plan.start != "uniform":
-                    raise ModelError(f"start is {plan.start}: {method} begins at the uniform policy, as all sampled methods do")
+                    with plan.said_of("start"):
+                        raise ModelError(f"start is {plan.start}: {method} begins at the uniform policy, as all sampled methods do")
                 seeds = plan.seeds if sampled or plan.start == "random" else 1
                 series = Series(instance, model, method, step, seeds, plan.steps, samples, horizon, plan.seed, plan.start)
-                _check(series)
+                with plan.said_of("methods"):
+                    rule_of(method, step)
+                    _check(series)
                 out.append(series)
     if plan.step_sizes and not any(names.values()):
-        raise ModelError(f"no method here has a step size to vary: {', '.join(plan.methods)}")
+        with plan.said_of("step_sizes"):
+            raise ModelError(f"no method here has a step size to vary: {', '.join(plan.methods)}")
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -253,7 +254,7 @@ def test_a_terminal_gets_colour_and_folding_and_a_pipe_one_line_a_row(monkeypatc
     assert all(len(row) <= 80 for row in plain.splitlines())
 
 
-@pytest.mark.parametrize(("words", "standard"), [(("--all",), True), (("--everything",), False), (("npg-one-over-T", "exact"), None)])
+@pytest.mark.parametrize(("words", "standard"), [(("--all",), True), (("--everything",), False), (("npg-one-over-T", "npg-potential:ends"), None)])
 def test_mutate_goes_through_the_standard_selection_or_the_whole_catalogue(call, monkeypatch, words, standard):
     from proofs_check.catalogue.sharper import STANDARD
 
@@ -340,4 +341,33 @@ def test_what_the_engine_cannot_take_is_status_2(call, words, message):
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
     assert re.search(message, result.stderr.splitlines()[0])
-    assert not [path for path in os.scandir("runs") if path.is_dir()]
+    assert not [path for path in glob.glob("runs/*") if os.path.isdir(path)]
+
+
+@pytest.mark.parametrize("command", [("claims", "show"), ("claims", "tree"), ("verify",), ("mutate",), ("tightness",)])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("softmx-lojasiewicz", r"Did you mean softmax-lojasiewicz"),
+        ("lojasiewicz", r"It stands in .*escort-lojasiewicz.*\."),
+        ("npg", r"It stands in npg-[^,]*(, [^,]*){4} and \d+ more\."),
+        ("smoothness-sharp", r"Did you mean softmax-smoothness-sharp\?"),
+        ("zzzzz", r"'zzzzz'\. `pgtheory claims` lists all"),
+    ],
+)
+def test_a_misspelt_claim_is_answered_from_the_index(call, monkeypatch, command, name, message):
+    """Without the catalogue, which takes seconds to load, and without a store or a folder of runs."""
+
+    def loaded():
+        raise AssertionError("the catalogue was loaded")
+
+    for what in ("claims", "all_claims", "sampled_claims"):
+        monkeypatch.setattr(f"proofs_check.catalogue.{what}", loaded)
+    result = call(*command, name)
+    assert result.exit_code == 2 and result.stdout == ""
+    said = one_line(result.stderr)
+    assert "there is no claim" in said and re.search(message, said) and not os.path.exists("runs")
+
+
+def test_a_family_is_no_claim(call):
+    assert "it is a family: `pgtheory claims list natural-pg`" in one_line(call("claims", "show", "natural-pg").stderr)

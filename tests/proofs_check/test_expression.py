@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from pgtheory import arithmetic
 from proofs_check import expression
 from proofs_check.expression import ExpressionError, check_exact, evaluate, parse, text
+from proofs_check.statement import Statement
+from tests import tolerances
 
 NAMES = {name: sympy.Symbol(name) for name in ("gamma", "S", "A", "t", "eta", "c_inf")}
 FLOAT = {"gamma": 0.75, "S": 3.0, "A": 2.0, "t": 5.0, "eta": 0.125, "c_inf": 0.5}
@@ -114,6 +117,24 @@ def test_check_exact_refuses_floats_and_truth_values():
     assert check_exact(3) == sympy.Integer(3)
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("abs(exp(gamma))", math.exp(0.75)),
+        ("abs(-exp(gamma - S))", math.exp(-2.25)),
+        ("abs(2**gamma)", 2**0.75),
+        ("1 + abs(S*exp(gamma))", 1 + 3 * math.exp(0.75)),
+        ("abs(exp(gamma*S)**2)", math.exp(4.5)),
+    ],
+)
+def test_every_quantity_is_real(words, expected):
+    """sympy, which takes none for real, writes |exp(x)| as exp(re(x)): read from text, from a tree, or put into a statement, it is |exp(x)|."""
+    tree = parse(words, NAMES)
+    assert in_floats(tree) == pytest.approx(expected, rel=8 * tolerances.EPS, abs=0) and parse(text(tree), NAMES) == tree
+    raw = sympy.Abs(sympy.exp(NAMES["gamma"]))
+    assert raw.has(sympy.re) and not check_exact(raw).has(sympy.re) and not Statement(raw, ">=", raw).right.has(sympy.re)
+
+
 SMALL = st.integers(1, 6).map(sympy.Integer) | st.builds(sympy.Rational, st.integers(-9, 9), st.integers(1, 9))
 LEAVES = SMALL | st.sampled_from(list(NAMES.values()))
 
@@ -136,13 +157,17 @@ def _finite(tree):
 
 
 RATIONAL_TREES = st.recursive(LEAVES, _grow, max_leaves=8).filter(_finite)
-TREES = st.recursive(
-    LEAVES,
-    lambda inner: (
-        _grow(inner) | inner.map(lambda a: sympy.log(1 + a**2)) | inner.map(lambda a: sympy.exp(-(a**2))) | inner.map(lambda a: sympy.sqrt(a**2))
-    ),
-    max_leaves=8,
-).filter(lambda tree: _finite(tree) and not tree.has(sympy.I))
+TREES = (
+    st.recursive(
+        LEAVES,
+        lambda inner: (
+            _grow(inner) | inner.map(lambda a: sympy.log(1 + a**2)) | inner.map(lambda a: sympy.exp(-(a**2))) | inner.map(lambda a: sympy.sqrt(a**2))
+        ),
+        max_leaves=8,
+    )
+    .map(expression.real)
+    .filter(lambda tree: _finite(tree) and not tree.has(sympy.I))
+)
 
 
 @given(tree=TREES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from proofs_check.store import Store
 from proofs_check.sweep import Plan, cells, read_plan, sweep
 from proofs_check.sweep.figures import rate_of
 from proofs_check.sweep.instances import instance_of
+from proofs_check.sweep.plan import keys
 
 GRID = Plan(("chain(1)", "bernoulli(3/4, 1/4)"), ("softmax-pg", "reinforce"), ("1/4", "1"), seeds=5, steps=9, samples=2)
 
@@ -192,6 +194,10 @@ def test_a_plan_file_reads_back(tmp_path, ending):
         ("a.json", '{"instances": ["x"],\n "methods": ["npg"],\n "steps": 1.5}', "line 3: steps is 1.5; it must be a whole number"),
         ("a.json", '{"instances": ["x"],,}', "is no JSON: .*line 1, column 21"),
         ("a.json", "[]", "holds list, not keys"),
+        ("a.toml", 'instances = ["x"]\nmethods = ["npg"]\nstep-sizes = [1, 0]', "line 3: step-sizes holds 0; a step size must be above 0"),
+        ("a.toml", 'instances = ["x"]\nmethods = ["npg"]\ndiscount = 1', "line 3: discount is 1; it must be at least 0 and below 1"),
+        ("a.toml", 'instances = ["x"]\nmethods = ["npg"]\nstart = "unifrom"', "line 3: start is 'unifrom'.*Did you mean uniform"),
+        ("a.toml", 'instances = ["x"]\nmethods = ["npg"]\nstart = "adversarial:2"', "line 3: start is 'adversarial:2'; the share"),
         ("a.toml", 'instances = ["x"]\n', "the plan has no methods"),
         ("a.yaml", "", r"ends in \.toml or \.json"),
     ],
@@ -200,6 +206,37 @@ def test_a_bad_plan_file_is_refused_with_line_and_key(tmp_path, name, text, word
     (tmp_path / name).write_text(text)
     with pytest.raises(ModelError, match=f"{name}.*{words}"):
         read_plan(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (['instances = ["chain(2)"]', 'methods = ["npg", "reinfarce"]'], "line 2, methods: unknown method 'reinfarce'. Did you mean reinforce"),
+        (['methods = ["npg"]', 'instances = ["garnat(4, 2)"]', "step-sizes = [1]"], "line 2, instances: instance 'garnat(4, 2)': there is no model"),
+        (['instances = ["chain(2)"]', 'methods = ["storm-pg:wieght=1"]', "step-sizes = [1]"], "line 2, methods: storm-pg:wieght=1: storm-pg takes"),
+        (['instances = ["chain(2)"]', 'methods = ["npg:step-size=0"]'], "line 2, methods: --step-size is 0; a step size must be above 0"),
+        (['instances = ["chain(2)"]', 'methods = ["exp3"]'], "line 2, methods: exp3 learns bandits; chain(2) has 3 states"),
+        (
+            ['instances = ["chain(2)"]', 'methods = ["reinforce"]', "step-sizes = [1]", 'start = "random"'],
+            "line 4, start: start is random: reinforce begins at the uniform policy",
+        ),
+        (['instances = ["chain(2)"]', 'methods = ["policy-iteration"]', "step-sizes = [1]"], "line 3, step-sizes: no method here has a step size"),
+    ],
+)
+def test_what_models_and_methods_find_wrong_with_a_file_names_its_place(tmp_path, lines, words):
+    (tmp_path / "plan.toml").write_text("\n".join(lines))
+    plan = read_plan(tmp_path / "plan.toml")
+    with pytest.raises(ModelError, match=re.escape(f"{tmp_path / 'plan.toml'}, {words}")):
+        sweep(plan)
+    with pytest.raises(ModelError) as told:  # the same words of a plan that comes from no file, or whose key was replaced
+        sweep(Plan(**{key: getattr(plan, key) for key in keys()}))
+    assert str(told.value).startswith(words.split(": ", 1)[1])
+
+
+def test_a_key_that_the_command_line_replaces_has_no_place_in_the_file(tmp_path):
+    (tmp_path / "plan.toml").write_text('instances = ["chain(2)"]\nmethods = ["npg"]\nstep-sizes = [1]\n')
+    with pytest.raises(ModelError, match=r"^unknown method 'nqg'"):
+        sweep(read_plan(tmp_path / "plan.toml").replace(methods=("nqg",)))
 
 
 def test_instances():

@@ -2,7 +2,7 @@
 
 The collection has two of each claim: a form as it stands, and a statement derived from one.  All of it at the standard budget:
 
-    pytest tests/proofs_check/test_true_statements.py --slow=all -n auto --dist worksteal
+    pytest tests/proofs_check/test_true_statements.py --slow=all --catalogue=all -n auto --dist worksteal
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ def test_no_true_statement_is_refuted(name):
 
 
 @pytest.mark.slow
+@pytest.mark.catalogue
 @pytest.mark.parametrize("name", NAMES)
 def test_no_true_statement_is_refuted_at_the_standard_budget(name):
     """All of them together are a run over hundreds of forms: they take the rung of the standard budget that such a run takes."""

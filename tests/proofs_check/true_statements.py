@@ -69,7 +69,7 @@ def derived(statement: Statement) -> Iterator[tuple[str, Statement]]:
         return Statement(left, statement.relation, right + sign * more)
 
     other = {"<=": ">=", ">=": "<="}[statement.relation]
-    yield "half as much again", weaker(_size(right) * HALF)
+    yield "half as much again", weaker(sympy.Abs(right) * HALF)
     yield "plus a horizon", weaker(1 / (1 - q.gamma))
     yield "extreme", Statement(left, statement.relation, sympy.Max(right, q.gamma) if sign > 0 else sympy.Min(right, -q.gamma))
     yield "less on the left", Statement(left - sign * q.gamma, statement.relation, right)
@@ -93,20 +93,13 @@ def narrower(domain) -> Iterator[tuple[str, object]]:
 
 def sum_of(first: Case, second: Case) -> Statement | None:
     """left + left <= right + right, where both forms say so of the same instances and the same run, entry by entry."""
-    same = all(
-        repr(getattr(first, name)) == repr(getattr(second, name)) for name in ("domain", "process", "settings", "where", "horizon", "instances")
-    )
     a, b = first.statement, second.statement
-    entries = {q.quantity(name).entries for name in a.names() | b.names()}
-    if not same or len(entries) > 1 or entries != {"number"}:
-        return None
     if "=" in (a.relation, b.relation):
+        return None
+    entries = {q.quantity(name).entries for name in a.names() | b.names()}
+    alike = ("domain", "process", "settings", "where", "horizon", "instances")
+    if entries != {"number"} or any(repr(getattr(first, name)) != repr(getattr(second, name)) for name in alike):
         return None
     if a.relation != b.relation:  # a <= b and c >= d: a - c <= b - d
         return Statement(a.left - b.left, a.relation, a.right - b.right)
     return Statement(a.left + b.left, a.relation, a.right + b.right)
-
-
-def _size(value: sympy.Expr) -> sympy.Expr:
-    """|value|; sympy, which takes no quantity for real, writes |exp(x)| as exp(re(x))."""
-    return sympy.Abs(value).replace(sympy.re, lambda part: part)
