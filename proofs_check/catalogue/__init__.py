@@ -72,6 +72,8 @@ MODULES = (
     "conjectures",
 )
 INDEX = pathlib.Path(__file__).with_name("index.json")
+MOST_NEAR = 5
+"""Names that the error about an unknown one offers."""
 
 
 @functools.cache
@@ -108,13 +110,35 @@ def get_claim(identifier: str) -> Any:
     """The claim of that id, exact or sampled; raises ModelError naming the nearest ones."""
     known = all_claims()
     if identifier not in known:
-        raise ModelError(f"unknown claim {identifier!r}.{nearest(identifier, list(known))} `pgtheory claims` lists all")
+        raise unknown(identifier)
     return known[identifier]
 
 
+@functools.cache
 def index() -> list[dict[str, Any]]:
-    """Id, title, family, source and counts of every claim, read from a generated file so that listing loads no mathematics."""
-    return json.loads(INDEX.read_text())
+    """Id, title, family, source, forms and controls of every claim, read from a generated file so that listing loads no mathematics."""
+    return json.loads(INDEX.read_text(encoding="utf-8"))
+
+
+def check_named(identifier: str, families: bool = False) -> None:
+    """ModelError where the index has no claim (or family, where those will do) of that name: said without the catalogue, which takes seconds."""
+    if not any(identifier == entry["id"] or (families and identifier == entry["family"]) for entry in index()):
+        raise unknown(identifier, families)
+
+
+def unknown(identifier: str, families: bool = False) -> ModelError:
+    """The error about a name that no claim has; it offers those that hold it, then those that are spelt nearly so."""
+    ids, groups = [entry["id"] for entry in index()], {entry["family"] for entry in index()}
+    if identifier in groups and not families:
+        return ModelError(f"there is no claim {identifier!r}; it is a family: `pgtheory claims list {identifier}` lists its claims")
+    names = [*ids, *sorted(groups - set(ids))] if families else ids
+    holding = sorted((name for name in names if identifier and identifier.lower() in name.lower()), key=lambda name: not name.startswith(identifier))
+    if len(holding) > 1:
+        more = f" and {len(holding) - MOST_NEAR} more" if len(holding) > MOST_NEAR else ""
+        near = f" It stands in {', '.join(holding[:MOST_NEAR])}{more}."
+    else:
+        near = nearest(identifier, names) if not holding else f" Did you mean {holding[0]}?"
+    return ModelError(f"there is no claim{' or family' if families else ''} {identifier!r}.{near} `pgtheory claims` lists all")
 
 
 def build_index() -> list[dict[str, Any]]:

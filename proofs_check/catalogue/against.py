@@ -3,16 +3,15 @@
 crossing        two ends that are left rarely, and a walk between them: what a step does in one state of the walk moves the whole mass, so that
                 gradients and curvatures grow with the length of the walk while the gap stays, and visits are those of mu
 needle          one good arm among very many
+crowd           one good arm that is nearly sure, and many bad ones that share the rest
 stay_or_fall    one action stays in the only state that pays, all the others fall out of it for good
 sticky          two states, half of the actions lead to the one and half to the other, and the policy nearly always stays
 out_of_reach    what would be good is two moves away, and the state that rho starts in has nothing to do with it
 many_bandits    copies of one bandit, each of which the start distribution hardly ever visits
-long_improvement
-                small models on which policy iteration takes as many steps as a person could make it take
 ladder          leaving a chain pays in every state of it as much as at its end, seen from its beginning: each state's gradient is that of the gap
 detour          a loop that is worth a little more than staying, and looks bad until its states have been mended one after the other, which gives
                 the other action a lead that takes long to catch up with
-relay           only the last state of a chain pays, one action in ten goes on and the others lead back to the first state, where mu is
+seldom_at_work  only one state pays, for an action that is rare; mu is elsewhere, where nothing is learnt as long as that action is rare
 plateau         good, better and many bad arms: the good ones gain on the bad ones first, and the best one waits
 large_rewards   three arms whose best one is as fast as a worse one in the first step, with rewards far outside of [0, 1]
 mended_too_late ending at once is better than going on, until the next state has been mended; rewards far outside of [0, 1]
@@ -24,16 +23,12 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 from mdps.rational import rational, rational_array
 from proofs_check.instance import Instance
 from proofs_check.instances import model_of
-
-MOST_STAGES = 3
-"""Stages that the claims about finite horizons give their arrays."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +81,18 @@ def needle(arms: int) -> Callable[[], Instance]:
     return made
 
 
+def crowd(arms: int, sure: str) -> Callable[[], Instance]:
+    """One arm that pays 1, taken with probability `sure`; the others pay nothing, and share the rest."""
+
+    @functools.cache
+    def made() -> Instance:
+        one, best = rational_array([1]), Fraction(sure)
+        pays, policy = rational_array([[1, *[0] * (arms - 1)]]), rational_array([[best, *[(1 - best) / (arms - 1)] * (arms - 1)]])
+        return Instance(rational_array([[[1]] * arms]), pays, rational(0), one, one, policy, name=f"a good arm and {arms - 1} bad ones")
+
+    return made
+
+
 def stay_or_fall(actions: int, patience: str) -> Callable[[], Instance]:
     """State 0 pays 1 to the action that stays there; the others lead to state 1, where nothing is paid.  From the uniform policy."""
 
@@ -124,33 +131,18 @@ def out_of_reach() -> Instance:
     return Instance(rational_array(moves), pays, rational("9/10"), mu, rational_array([1, 0, 0]), policy, name="a reward out of reach")
 
 
-def many_bandits(copies: int, horizon: int) -> Callable[[], Instance]:
-    """Two arms, 1 and 0, in each of many states, the same at each of `horizon` stages, which the process never leaves."""
+def many_bandits(copies: int, stages: int, bad: int = 1) -> Callable[[], Instance]:
+    """One good arm and `bad` others in each of many states, which the process never leaves; one stage of so many that there are arrays for."""
 
     @functools.cache
     def made() -> Instance:
-        model = model_of(f"{copies} * arms([1, 0])").exact
+        model = model_of(f"{copies} * arms([1{', 0' * bad}])").exact
         mu = rational_array([Fraction(1, copies)] * copies)
-        policy = rational_array([["1/2", "1/2"]] * copies)
-        moves, pays = (np.stack([array] * MOST_STAGES) for array in (model.transitions, model.rewards))
-        stages = {"stage_transitions": moves, "stage_rewards": pays}
-        settings = {"H": rational(horizon)}
-        name = f"{copies} bandits at {horizon} stages"
-        return Instance(model.transitions, model.rewards, rational(0), mu, mu, policy, settings=settings, extras=stages, name=name)
-
-    return made
-
-
-def long_improvement(moves: list[Any], pays: list[Any], discount: str, start: tuple[int, ...]) -> Callable[[], Instance]:
-    """A model for policy iteration with the actions that it starts with."""
-
-    @functools.cache
-    def made() -> Instance:
-        states, actions = len(pays), len(pays[0])
-        mu = rational_array([Fraction(1, states)] * states)
-        policy = rational_array(np.eye(actions, dtype=int)[list(start)].tolist())
-        name = f"{states} states and {actions} actions that policy iteration is long in"
-        return Instance(rational_array(moves), rational_array(pays), rational(discount), mu, mu, policy, name=name)
+        policy = rational_array([[Fraction(1, 1 + bad)] * (1 + bad)] * copies)
+        arrays = {"stage_transitions": model.transitions, "stage_rewards": model.rewards, "stage_starts": mu}
+        extras = {name: np.stack([array] * stages) for name, array in arrays.items()}
+        name = f"{copies} bandits with {1 + bad} arms"
+        return Instance(model.transitions, model.rewards, rational(0), mu, mu, policy, settings={"H": rational(1)}, extras=extras, name=name)
 
     return made
 
@@ -202,21 +194,19 @@ def detour(length: int, horizon: int, worth: str, short: str) -> Callable[[], In
     return made
 
 
-def relay(length: int, actions: int, patience: str, on: str, elsewhere: str) -> Callable[[], Instance]:
-    """A chain whose last state pays 1 for staying; the first action goes on, all others go back to the first state.  The policy goes on with
-    probability `on`; mu begins with probability `elsewhere` in each state but the first."""
+def seldom_at_work(elsewhere: str, rare: str, patience: str) -> Callable[[], Instance]:
+    """Work pays 1 a step to the first action, which stays, and the other one leaves for good.  Elsewhere, where mu begins with the probability
+    `elsewhere`, the first action goes to work and the other one leaves for what work is worth to the policy: so neither is better for now.
+    The first action has the probability `rare` everywhere; the discount is 1 - `patience`."""
 
     @functools.cache
     def made() -> Instance:
-        moves = np.full((length, actions, length), Fraction(0), dtype=object)
-        pays = np.full((length, actions), Fraction(0), dtype=object)
-        moves[:, 1:, 0] = pays[-1, 0] = Fraction(1)
-        for s in range(length):
-            moves[s, 0, min(s + 1, length - 1)] = Fraction(1)
-        rest = (1 - Fraction(on)) / (actions - 1)
-        mu = rational_array([1 - (length - 1) * Fraction(elsewhere), *[Fraction(elsewhere)] * (length - 1)])
-        policy, name = rational_array([[Fraction(on), *[rest] * (actions - 1)]] * length), f"a relay of {length} states"
-        return Instance(rational_array(moves.tolist()), rational_array(pays.tolist()), rational(Fraction(patience)), mu, mu, policy, name=name)
+        gamma, p, away = 1 - Fraction(patience), Fraction(rare), Fraction(elsewhere)
+        moves = [[[0, 1, 0], [0, 0, 1]], [[0, 1, 0], [0, 0, 1]], [[0, 0, 1]] * 2]
+        pays = rational_array([[0, gamma * p / (1 - gamma * p)], [1, 0], [0, 0]])
+        left = Fraction(1, 10**4)
+        mu, policy = rational_array([away, 1 - away - left, left]), rational_array([[p, 1 - p]] * 3)
+        return Instance(rational_array(moves), pays, rational(gamma), mu, mu, policy, name="seldom at work")
 
     return made
 
@@ -263,19 +253,6 @@ def mended_too_late(scale: int) -> Callable[[], Instance]:
     return made
 
 
-FOUR_STEPS = long_improvement(
-    [[[1, 0], [1, 0], [0, 1]], [["43/50", "7/50"], [1, 0], [0, 1]]],
-    [[1, 0, "1/5"], ["41/50", "37/50", "27/50"]], "9999/10000", (1, 2),
-)  # fmt: skip
-FOUR_STEPS_OF_TWO_ACTIONS = long_improvement(
-    [[[0, 0, 1], [1, 0, 0]], [[0, 0, 1], [0, 1, 0]], [[1, 0, 0], [0, 1, 0]]],
-    [[0, "1/2"], ["9/20", "9/20"], ["1/5", 1]], "99/100", (0, 1, 0),
-)  # fmt: skip
-FIVE_STEPS = long_improvement(
-    [[[1, 0], ["1/50", "49/50"], ["3/25", "22/25"], [0, 1]], [[0, 1], [1, 0], [1, 0], [0, 1]]],
-    [["49/50", "47/50", "24/25", "17/50"], ["22/25", "1/50", 0, 1]], "9999/10000", (0, 0),
-)  # fmt: skip
-IMPROVEMENTS = tuple(Against(model, times=(3, 4)) for model in (FOUR_STEPS, FOUR_STEPS_OF_TWO_ACTIONS, FIVE_STEPS))
 CURVED = (Against(crossing(12, "1/20", "3/10000"), times=(0,)), Against(crossing(12, "1/20", "3/10000", right="11/20"), times=(0,)))
 STEPS = tuple(dataclasses.replace(entry, settings={"eta": "9/100000000"}) for entry in CURVED)
 STEEP = Against(crossing(24, "1/200", "1/1000000"), times=(0,))
@@ -296,18 +273,16 @@ AGAINST: dict[str, tuple[Against, ...]] = {
         Against(needle(8000), {"eta": "17/5"}, times=(2,)),
         Against(detour(4, 1000, "60", "1/10"), {"eta": "1/10"}, times=(5500,)),
     ),
-    "softmax-mdp-one-over-t:derived": (
-        Against(plateau(4, 94, "52/100", "1/60", "1/2"), times=(275,)),
-        Against(relay(5, 10, "23/50", "41/200", "1/10000000"), steps=18_000),
-        Against(large_rewards(100), times=(1,)),
+    "softmax-mdp-one-over-t:one step, derived": (
+        Against(seldom_at_work("49/50", "1/200", "1/10"), times=(0,)),
+        Against(seldom_at_work("1/1000", "1/20", "1/100"), times=(0,)),
+        Against(crowd(41, "4/5"), times=(0,)),
+        Against(large_rewards(100), times=(0,)),
     ),
     "softmax-mdp-one-over-t:printed": (
         Against(plateau(4, 94, "52/100", "1/60", "1/2"), times=(4400,)),
         Against(large_rewards(1000), times=(1,)),
     ),
-    "policy-iteration-monotone-geometric-finite:finite": IMPROVEMENTS,
-    "occupancy-lp-duality:policy iteration ends at the flow's optimum": IMPROVEMENTS,
-    "occupancy-lp-duality:complementary slackness": IMPROVEMENTS,
     "npg-limit-solves-the-dual:vanishes": (
         Against(stay_or_fall(8, "3/20"), {"eta": "1/10"}, times=(3,)),
         Against(mended_too_late(1000), {"eta": "10"}, times=(1,)),
@@ -316,6 +291,7 @@ AGAINST: dict[str, tuple[Against, ...]] = {
     "gradient-domination-direct:start": (Against(out_of_reach, times=(0,)),),
     "entropy-smoothness:derived": (Against(ENTROPIES, times=(0,)),),
     "soft-bellman-facts:loss of the soft-optimal policy": (Against(needle(16), {"tau": "2/5"}, times=(0,)),),
-    "finite-horizon-simultaneous-pg:rate": (Against(many_bandits(64, 1), {"H": "1"}, times=(0,)),),
+    "finite-horizon-simultaneous-pg:rate": (Against(many_bandits(52, 16), {"H": "1"}, times=(0,)),),
+    "finite-horizon-dynamic-pg:epoch": tuple(Against(made, {"H": "1"}, times=(0,)) for made in (many_bandits(64, 3), many_bandits(1, 3, bad=31))),
 }
 """{"claim:form": what was built against its mutants}."""

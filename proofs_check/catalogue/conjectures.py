@@ -10,7 +10,7 @@ from proofs_check.instances import BANDITS, HARD, SMALL
 hessian = Claim(
     id="conjecture-softmax-hessian",
     title="Softmax values of MDPs are as smooth as those of two arms, but for the horizon squared",
-    source=Source("unpublished", where="observed while the proved constant 1/2 was checked"),
+    source=Source("unpublished", where="observed while the proved constant was checked"),
     domain=random_mdps(mu="any", rho="mu"),
     forms=[Form("main", q.hessian_norm <= sqrt(3) / 9 / (1 - q.gamma) ** 2)],
     negative_controls=[

@@ -37,9 +37,23 @@ FAR_BEHIND = _arms(
     settings={"scale_of_gaps": 10},
     extras={"truth": ["-1/20", "9/20"] + ["-2001/20"] * 8, "shortfalls": [0, 0] + [100] * 8},
 )
+FAR_OFF = _arms(
+    "two estimates alike, and both off by 200",
+    2,
+    policy=[["1/2", "1/2"]],
+    settings={"scale_of_gaps": "1/10"},
+    extras={"truth": [200, -200], "shortfalls": [0, 0]},
+)
+WORST_TRUTH = _arms(
+    "the truth that is worst for the simple form",
+    2,
+    policy=[["1/2", "1/2"]],
+    settings={"scale_of_gaps": 10},
+    extras={"truth": ["-1/5", "6/5"], "shortfalls": [0, 1]},
+)
 WIDE = LAWS.replace(
     extras={
-        "truth": Extra(("A",), low=-101, high=3, meaning="true values"),
+        "truth": Extra(("A",), low=-300, high=300, meaning="true values"),
         "shortfalls": Extra(("A",), low=0, high=100, meaning="gaps of the estimates; the first is taken to be 0"),
     }
 )
@@ -55,7 +69,11 @@ weighting = Claim(
         Form("every truth", q.gap_law_regret <= (q.A - 1) / (4 * q.scale_of_gaps)),
         Form("no law is better", q.any_law_worth >= (q.A - 1) / (4 * q.scale_of_gaps)),
         Form("half the weight", equal(q.half_gap_law_worth, (2 * q.A - q.least_denominator - 1) / (4 * q.scale_of_gaps))),
-        Form("simple form", q.simple_law_regret <= 2 * (q.A - 1) / q.scale_of_gaps + q.scale_of_gaps / 4 * q.simple_law_error),
+        Form(
+            "simple form",
+            q.simple_law_regret <= 2 * (q.A - 1) / q.scale_of_gaps + q.scale_of_gaps / 4 * q.simple_law_error,
+            domain=WIDE,
+        ),
     ],
     negative_controls=[
         Control(
@@ -70,7 +88,7 @@ weighting = Claim(
             because="many arms far behind cost nearly (K - 1)/gamma by themselves: the estimates' own regret is in the bound too",
         ),
     ],
-    instances=(QUARTERS, FAR_BEHIND, *ARMS),
+    instances=(QUARTERS, FAR_BEHIND, FAR_OFF, WORST_TRUTH, *ARMS),
     kind="equal",
     departs="The law is the variable and the estimates follow from it, so that all is rational",
 )

@@ -20,13 +20,13 @@ sufficient_increase = Claim(
     source=Source("mei2020global", where="proof of Theorem 4 (printed constant); derived constant: docs", version="arXiv:2005.06392v3"),
     domain=random_mdps(policy="interior", mu="any", rho="mu"),
     process=SoftmaxPG(step_size=q.eta),
-    settings={q.eta: Between((1 - q.gamma) ** 3 / 1000, 4 * (1 - q.gamma) ** 2)},
+    settings={q.eta: Between((1 - q.gamma) ** 3 / 1000, Rational(19, 10) * (1 - q.gamma) ** 2)},
     horizon=60,
     trivial=0,
     forms=[
-        Form("at least", q.value_increase_mu >= q.eta * (1 - q.eta / (4 * (1 - q.gamma) ** 2)) * q.gradient_norm**2),
+        Form("at least", q.value_increase_mu >= q.eta * (1 - 7 * q.eta / (40 * (1 - q.gamma) ** 2)) * q.gradient_norm**2),
         Form("at least, printed", q.value_increase_mu >= q.eta * (1 - 4 * q.eta / (1 - q.gamma) ** 3) * q.gradient_norm**2),
-        Form("at most", q.value_increase_mu <= q.eta * (1 + q.eta / (4 * (1 - q.gamma) ** 2)) * q.gradient_norm**2, trivial=1 / (1 - q.gamma)),
+        Form("at most", q.value_increase_mu <= q.eta * (1 + 7 * q.eta / (40 * (1 - q.gamma) ** 2)) * q.gradient_norm**2, trivial=1 / (1 - q.gamma)),
     ],
     negative_controls=[
         Control(

@@ -19,7 +19,7 @@ policy_iteration = Claim(
         Form("geometric", q.gap_sup <= q.gamma**q.T * q.gap_sup_0),
         Form("better than a Bellman backup", q.next_state_values >= q.bellman_values, polynomial=((2, 2, "policy"), (2, 3, "policy"))),
         Form("backup improves", q.bellman_values >= q.state_values, polynomial=((2, 2, "policy"), (2, 3, "policy"))),
-        Form("finite", equal(q.gap_sup, 0), horizon=27, where=((q.A**q.S - 1, q.T),)),
+        Form("stops only at the optimum", q.gap_sup <= q.value_increase_sup / (1 - q.gamma)),
     ],
     negative_controls=[
         Control(

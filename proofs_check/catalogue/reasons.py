@@ -16,28 +16,11 @@ ALLOWED_STEP = "eta is still at most (1-gamma)/tau (tau is at most 1), and the t
 SOFT_SCALE = "both sides are equivariant under r -> a r + b, tau -> a tau, eta -> eta/a with a > 0, and every tau > 0 is allowed"
 WHATEVER_RUN = "it holds for every sequence of policies, whatever step made it"
 DOUBLE = "it is the theorem for the step size 2 eta, whose bound is smaller than the one for eta"
-SMOOTH = (
-    "open: it holds if the Hessian's norm is at most 1/(4(1-gamma)^2), half of the catalogue's bound (the claim conjecture-softmax-hessian says"
-    " .1925 for 1/4); so it is in bandits, .341 is proved (docs/theory/mutants.md), and two steps of a martingale attain .296, so that no proof "
-    "by single times alone exists"
-)
-SMOOTH_ENOUGH = (
-    "the Hessian's norm is at most .341/(1-gamma)^2 (docs/theory/mutants.md), and 1 - .1705 z >= eta (1 - eta z/4) for z = eta/(1-gamma)^2 in [0, 4]"
+TWICE_AS_LONG = (
+    "it is the theorem for the step size 2 eta, which promises more: with x = eta/(1-gamma)^2 at most 19/10, 2 x (1 - 7 x/20) >= x (1 - 7 x/40)"
 )
 NO_RANGE = "the sharper bound of the catalogue holds for rewards of any size: its proof does not use their range"
 NO_SUPPORT = "where mu vanishes a ratio to it is infinite or 0/0, so that the bound is infinite or says nothing"
-DOMINATION = (
-    "open: true for {0}, as the sharper theorem has half of the constant; beyond, the proof multiplies worst cases of gradient domination that do "
-    "not occur together: no instance, a lock that one slip ends and a relay among them, comes to more than a tenth of it"
-)
-RELAY = (
-    "false: on a relay of five states the gap is 1.0268 times this bound after 17,500 steps, enclosed in balls (catalogue.slow_relay; "
-    "docs/theory/mutants.md, 'The relay'); the general certified run would take minutes"
-)
-SHORT_STEP = (
-    "open: true for gamma <= 1/2, where the sharper theorem's eta (1-gamma)^2 is at least (1-gamma)^4; for larger gamma a lock that one slip "
-    "ends comes closest, a sixteenth of it"
-)
 FIRST_ORDER_STEP = "the reciprocal of the gap grows by eta (1-gamma)^2 c^2/(S mismatch^2) a step (docs/theory/mutants.md, 'The first order is exact')"
 ANY_LONGER_STEP = (
     "the bound holds for every step size from 2(1-gamma)^2 on: with y = eta v, p and A those of an optimal action and u = y p A, a state gains "
@@ -45,15 +28,9 @@ ANY_LONGER_STEP = (
     "step')"
 )
 OTHER_STEP = (
-    "the derived smoothness allows it: eta (1 - eta/(4(1-gamma)^2)) (1-gamma)^2 is still at least (1-gamma)^6/16, which is all that the printed "
+    "the derived smoothness allows it: eta (1 - 7 eta/(40(1-gamma)^2)) (1-gamma)^2 is still at least (1-gamma)^6/16, which is all that the printed "
     "constant asks of it"
 )
-HALF_THE_POLICIES = (
-    "open: proved for all numbers of states and actions except three states with three or four actions (docs/theory/mutants.md, 'How long policy "
-    "iteration takes'), where the count gives 16 and 36 in place of 13 and 32; no instance comes near that"
-)
-ALL_POLICIES = "every step improves, and A^S policies allow A^S - 1 of them: t = A^S - 1 is enough"
-AND_ONE = "one step makes the policy deterministic, and A^S - 1 more are enough: t = A^S"
 MANY_ARMS = (
     "false: by hand, on about exp(42) arms: one of them with probability q = (3 - sqrt 3)/6, the others alike, has the second derivative "
     ".0962 log(A) + .040 in that arm's logit, and gamma = 0"
@@ -72,14 +49,11 @@ NO_VALUE_BELOW = "values are at least 0, so that it says nothing where the bound
 IN_EVERY_STATE = "the policy is optimal in every state, so under every mu"
 STAGES_FIRST_ORDER = (
     "the reciprocal of the gap grows by 2 c^2/(S H^2 D^2) a step, as in 'The first order is exact' of docs/theory/mutants.md (at the first "
-    "stage D is 1, which pays for the second order)"
-)
-TWENTY_STEPS = (
-    "open: for one stage it is true, for two or three the horizon of 20 steps leaves room: S bandits with two arms at each of three stages come"
-    " to 3/4 of it, whatever S is"
+    "stage D is 1, which pays for the second order; the last step, whose D is not counted, is paid for by the first gap, which is at most H)"
 )
 SOFT_HESSIAN = (
-    "with L_t <= .341 t (.25 for t = 1) from docs/theory/mutants.md, the norm is at most log(A) times the sum over t of gamma^t (L_t + .914 "
+    "with L_t <= t (t+1)/(3t+2) (1/4 for t = 1) from docs/theory/softmax_smoothness.md, the norm is at most log(A) times the sum over t of "
+    "gamma^t (L_t + .914 "
     "sqrt(t/2) + .7214): gradient and Hessian of the entropy of one state are at most .457 log(A) and .7214 log(A), most of all for two actions"
 )
 EVERY_BETA = "it holds for every beta: the two sides are an identity and a square split in two, in which 1 - beta may have any sign"
@@ -98,23 +72,24 @@ MIXED_ROOM = (
     "it, 'from the fixed point', leaves no mutant alive"
 )
 ONE_AGENT = "there is at least one agent, and variances are not negative"
+FIRST_STATE = "it reads the extra arrays and the first state's policy only: other states and the discount play no part"
+FOUR_ROUNDS = "up to four rounds, which is what the form has: any law loses at most b_t = sum of the other roots in a round, and 2/sqrt t >= 1 there"
+SURE_DRAWS = "a draw's mean is at most 1, and where it is 1 nothing exceeds it: the measured is 0"
+NEVER_DRAWN = "an arm that is never drawn has an infinite gap and makes a law worth infinitely much: the statement says nothing, or holds"
 RARE_FAILURES = "open: Hoeffding's inequality and the union lose more than this in all that was listed; no proof"
 
 REASONS: dict[str, dict[str, str]] = {
-    "softmax-mdp-one-over-t:derived": {
-        "exponent of mismatch: 2 -> 1": DOMINATION.format("mismatch <= 2"),
-        "exponent of 1/(1-gamma): 4 -> 3": DOMINATION.format("gamma <= 1/2"),
-        "factor mismatch**2 dropped": RELAY, "rho_over_mu for mismatch": RELAY,
+    "softmax-mdp-one-over-t:one step, derived": {
         "step size doubled": ANY_LONGER_STEP, "rule of eta: constant 2 doubled": ANY_LONGER_STEP,
         "rule of eta: exponent of (1-gamma): 2 -> 1": ANY_LONGER_STEP, "rule of eta: factor (1-gamma)**2 dropped": ANY_LONGER_STEP,
-        "rule of eta: constant 2 halved": FIRST_ORDER_STEP, "rule of eta: exponent of (1-gamma): 2 -> 3": SHORT_STEP,
         "assumption dropped: full support of mu": NO_SUPPORT,
     },
     "softmax-mdp-one-over-t:printed": {
         "assumption dropped: full support of mu": NO_SUPPORT,
         "step size doubled": OTHER_STEP, "rule of eta: constant 1/8 doubled": OTHER_STEP,
         "rule of eta: exponent of (1-gamma): 3 -> 4": OTHER_STEP, "rule of eta: exponent of (1-gamma): 3 -> 2": OTHER_STEP,
-        "rule of eta: constant 1/8 halved": FIRST_ORDER_STEP, "rule of eta: factor (1-gamma)**3 dropped": ANY_LONGER_STEP,
+        "rule of eta: constant 1/8 halved": FIRST_ORDER_STEP,
+        "rule of eta: factor (1-gamma)**3 dropped": f"{FIRST_ORDER_STEP} up to 2(1-gamma)^2; from there on {ANY_LONGER_STEP}",
     },
     "entropy-npg-linear:action values": {
         "range of tau: upper end doubled": EVERY_TEMPERATURE, "rule of eta: factor fraction dropped": LONGEST_STEP,
@@ -166,33 +141,29 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "softmax-sufficient-increase:at least": {
         "range of eta: upper end doubled": EVERY_STEP,
-        "step size doubled": SMOOTH,
-        "constant -1/4 halved": SMOOTH,
-        "exponent of eta: 1 -> 2, everywhere": SMOOTH_ENOUGH,
+        "step size doubled": TWICE_AS_LONG,
     },
     "softmax-sufficient-increase:at least, printed": {
         "range of eta: upper end doubled": EVERY_STEP,
-        "step size doubled": "the form 'at least' with 2 eta: 2 eta - eta^2/(1-gamma)^2 >= eta - 4 eta^2/(1-gamma)^3",
+        "step size doubled": "the form 'at least' with 2 eta: 2 eta - 7 eta^2/(10(1-gamma)^2) >= eta - 4 eta^2/(1-gamma)^3",
         "assumption dropped: rewards in [0, 1]":
-            "the rewards sampled then span 4; 4 times the derived smoothness, 2/(1-gamma)^2, is below 8/(1-gamma)^3",
-        "exponent of eta: 1 -> 2, everywhere":
-            "1 - eta/(4(1-gamma)^2) for eta up to 2(1-gamma)^2 and the form with .341 beyond are above eta, of which the bound is a part",
+            "the rewards sampled then span 4; 4 times the derived smoothness, 7/(5(1-gamma)^2), is below 8/(1-gamma)^3",
     },
     "softmax-sufficient-increase:at most": {
         "range of eta: upper end doubled": EVERY_STEP,
-        "constant 1/4 halved": SMOOTH,
     },
     "softmax-smoothness-sharp:derived": {
-        "assumption dropped: interior policy": LIMITS, "constant 1/2 halved": SMOOTH,
+        "assumption dropped: interior policy": LIMITS,
     },
     "softmax-smoothness-sharp:printed": {
         "assumption dropped: interior policy": LIMITS,
-        "assumption dropped: rewards in [0, 1]": "the rewards sampled then span 4; 4 times the derived form, 2/(1-gamma)^2, is below 8/(1-gamma)^3",
+        "assumption dropped: rewards in [0, 1]":
+            "the rewards sampled then span 4; 4 times the derived form, 7/(5(1-gamma)^2), is below 8/(1-gamma)^3",
     },
     "softmax-smoothness-sharp:bandit derived": {"assumption dropped: interior policy": LIMITS},
     "softmax-smoothness-sharp:bandit printed": {
         "assumption dropped: interior policy": LIMITS,
-        "assumption dropped: rewards in [0, 1]": "the rewards sampled without it span 4, and 4/2, the derived form times 4, is below 5/2",
+        "assumption dropped: rewards in [0, 1]": "the rewards sampled without it span 4, and 4/4, the derived form times 4, is below 5/2",
     },
     "softmax-smoothness-sharp:gradient": {"assumption dropped: interior policy": LIMITS},
     "softmax-lojasiewicz:mdp": {
@@ -218,17 +189,13 @@ REASONS: dict[str, dict[str, str]] = {
         "range of eta: upper end doubled": EVERY_STEP,
         "assumption dropped: rewards in [0, 1]": SCALE + " (eta is divided by a, and any eta > 0 will do)",
     },
-    "policy-iteration-monotone-geometric-finite:geometric": {"assumption dropped: deterministic start": ANY_POLICY},
-    "policy-iteration-monotone-geometric-finite:better than a Bellman backup": {"assumption dropped: deterministic start": ANY_POLICY},
+    **{
+        f"policy-iteration-monotone-geometric-finite:{form}": {"assumption dropped: deterministic start": ANY_POLICY}
+        for form in ("geometric", "better than a Bellman backup", "stops only at the optimum")
+    },
     "policy-iteration-monotone-geometric-finite:backup improves": {
         "assumption dropped: deterministic start": ANY_POLICY,
         "next_state_values measured, not bellman_values": "the form 'better than a Bellman backup' and this one together: V_{t+1} >= T V_t >= V_t",
-    },
-    "policy-iteration-monotone-geometric-finite:finite": {
-        "term A**S halved in the condition's left side": HALF_THE_POLICIES,
-        "gap_mu measured, not gap_sup": "the gap under mu is at most the largest gap, which is 0",
-        "constant -1 doubled in the condition's left side": ALL_POLICIES,
-        "assumption dropped: deterministic start": AND_ONE,
     },
     **{
         f"softmax-pg-any-step-monotone:{form}": {
@@ -255,7 +222,7 @@ REASONS: dict[str, dict[str, str]] = {
         "assumption dropped: full support of mu": NO_SUPPORT,
         "gap_mu for gap_mu_0, everywhere": "its right side is the measured gap times a number that is at most 1",
         "assumption dropped: rewards in [0, 1]": NO_RANGE,
-        "factor gap_mu_0 dropped, in -2*eta*gap_mu_0*largest_mismatch**2*(1 + eta/... (place 2)":
+        "factor gap_mu_0 dropped, in -2*eta*gap_mu_0*largest_mismatch**2*(1 + 7*et... (place 2)":
             "weaker than the sharper theorem with c <= C, as gap_0 <= 1/(1-gamma): (1 - C)(1 - c + c t) <= (1 - c)(1 - C gap_0 + C gap_0 t)",
     },
     "change-of-measure:ratio": {"assumption dropped: full support of mu": NO_SUPPORT, "mismatch measured, not rho_over_mu": "visits are at most 1"},
@@ -317,15 +284,6 @@ REASONS: dict[str, dict[str, str]] = {
     "beer-cosine-bound:cosine": dict.fromkeys(
         ("constant 1/100 halved in the condition's left side", "condition 1/100 < feature_scale dropped"), ROUNDING
     ),
-    **{
-        f"occupancy-lp-duality:{form}": {
-            "term A**S halved in the condition's left side": HALF_THE_POLICIES,
-            "constant -1 doubled in the condition's left side": ALL_POLICIES,
-            "assumption dropped: full support of mu": IN_EVERY_STATE,
-            "assumption dropped: deterministic start": AND_ONE,
-        }
-        for form in ("policy iteration ends at the flow's optimum", "complementary slackness")
-    },
     "occupancy-lp-duality:unique minimiser where mu is positive": {
         "assumption dropped: full support of mu": "where mu vanishes 1/mu is infinite, and it says that the objective is at least the optimum",
     },
@@ -355,15 +313,10 @@ REASONS: dict[str, dict[str, str]] = {
     "lqr-gradient-domination-and-newton:*": {
         "assumption dropped: uniform start": "the gain is made of the policy, and the theorem holds for every gain that stabilises the system",
     },
-    "finite-horizon-simultaneous-pg:smoothness": {
-        "constant 1/2 halved": "open: true for one stage (1/4); with more, no instance comes closer than this, and nobody has a proof",
-    },
-    "finite-horizon-simultaneous-pg:rate": {
-        "assumption dropped: full support of mu": NO_SUPPORT,
-        "bound halved": STAGES_FIRST_ORDER,
-        "exponent of H: 2 -> 1":
-            STAGES_FIRST_ORDER + ": enough for two stages, and for three within the quantity's 20 steps, as c <= 1/2 and the first gap is at most 3",
-        "factor H**2 dropped": TWENTY_STEPS,
+    "finite-horizon-simultaneous-pg:rate": {"bound halved": STAGES_FIRST_ORDER},
+    "finite-horizon-dynamic-pg:epoch": {
+        "constant 5/4 halved":
+            "open: one good arm among many comes to 1/2 of S A/n in the limit, and no bandit that was tried to more; short steps would make 5/4 .82",
     },
     "td0-mean-path:average, printed": {
         "constant 4 halved": "open: a self-loop without a future comes closest, .93 of it after five steps; no proof",
@@ -430,5 +383,37 @@ REASONS: dict[str, dict[str, str]] = {
             "with a = rho^2, (2 + a)^2 (1 - a) >= (1 + a)^2 (2 - a) up to sqrt 2 - 1, so that it is larger there, and beyond it is above 1",
         "factor backup_slope dropped in the measured": "a ratio of the smallest value to the largest is at most 1",
     },
+    "tsallis-inf-best-of-both:roots": {
+        "constant 4 halved": FOUR_ROUNDS,
+        "exponent of tsallis_exploration: 1 -> 2":
+            "with two arms or more the first law makes the exploration B at least 1/sqrt 2, so that 4 B^2 >= 2 B, which is enough " + FOUR_ROUNDS,
+        "factor tsallis_exploration dropped": "a round costs at most 1, and the form has at most four of them",
+        "assumption dropped: bandit": FIRST_STATE,
+    },
+    "tsallis-inf-best-of-both:*": {
+        "assumption dropped: bandit": FIRST_STATE,
+        "assumption dropped: interior policy": LIMITS + " with the same arm above one half",
+    },
+    "tracking-after-a-switch:sample mean": {"range of eta: upper end doubled": "neither side depends on eta"},
+    "tracking-after-a-switch:softmax ascent": {"bound halved": NO_VALUE_BELOW, "range of eta: upper end doubled": EVERY_STEP},
+    "tracking-after-a-switch:*": {"range of eta: upper end doubled": "both sides are the same polynomial in eta"},
+    "batches-against-adaptivity:at most": {
+        "exponent of (batched_questions/batches)*": "x^a is at most 1 or at most x^b for 0 <= a <= b: the form itself, or 1 <= m",
+        "factor (batched_questions/batches)**batches dropped in the measured": "1 <= m: there is a hypothesis",
+        "factor batched_questions dropped in the measured": "(1/K)^K <= 1 <= m",
+    },
+    "concentration-toolbox:Bernstein, derived": {
+        "constant 1 doubled in the condition's right side": SURE_DRAWS, "condition lattice_mean < 1 dropped": SURE_DRAWS,
+    },
+    "doubling-episodes:*": {"constant 2 halved, everywhere": "1 <= T/A, which the form asks for, so that 1 <= (T/A)^A"},
+    "igw-equaliser:*": {
+        "range of scale_of_gaps: upper end doubled": EVERY_SETTING, "assumption dropped: bandit": FIRST_STATE,
+        "assumption dropped: interior policy": NEVER_DRAWN,
+    },
+    "exact-penalty:*": {
+        "range of price_factor: upper end doubled": "it holds for every larger price too", "assumption dropped: rewards in [0, 1]": ANY_REWARDS,
+    },
+    "hedge-regret:*": {"range of eta: upper end doubled": EVERY_STEP, "assumption dropped: bandit": FIRST_STATE},
+    "batches-against-adaptivity:as many batches as questions": {"constant 2 halved, everywhere": "1 <= m: there is a hypothesis"},
 }  # fmt: skip
 """{"claim:form": {name of the mutant: reason}}; the name may end in * to speak of all that begin so; the form * stands for all forms."""

@@ -33,6 +33,8 @@ ONE_HIT = _rows("one loss in one round", [[1, 0]], SEEN, eta="12/5")
 STEADY = _rows("the same arm loses in all twelve rounds", [[0, 1]] * 12, SEEN, eta="2/3")
 DOUBLED = _rows("one loss of 2 in one round", [[2, 0]], SEEN)
 ONE_ARM = _rows("one arm", [[1]] * 6, SEEN)
+CROWD_ONCE = _rows("nine of ten arms lose in one round", [[1] * 9 + [0]], SEEN, eta="14/5")
+CROWD = _rows("nine of ten arms lose in all twelve rounds", [[1] * 9 + [0]] * 12, SEEN, eta="1/5")
 EVERY = {q.rounds: (1, 2, 3, 6, 12)}
 
 hedge = Claim(
@@ -71,7 +73,7 @@ hedge = Claim(
             because="an eighth belongs to the square of the range, not to the mean square, which may be half of it",
         ),
     ],
-    instances=(ONE_HIT, STEADY, DOUBLED, ONE_ARM),
+    instances=(ONE_HIT, STEADY, DOUBLED, ONE_ARM, CROWD_ONCE, CROWD),
     departs="Losses fixed in advance: against a learner whose weights are no secret and not drawn, an adversary that answers can do no more",
 )
 
@@ -177,6 +179,7 @@ def _round(name, law, losses, t):
 SETTLED = _round("an arm with nearly all of the mass loses 1, as the other does", ["999/1000", "1/1000"], [1, 1], 100)
 EVEN = _round("two arms with the same mass", ["1/2", "1/2"], [1, 1], 100)
 SETTLED_WRONG = _round("the mass is on another arm than the first", ["1/20", "9/10", "1/20"], [0, 1, 1], 2)
+SEVEN = _round("seven arms with the same mass", ["1/7"] * 7, [1] * 7, 100)
 
 best_of_both = Claim(
     id="tsallis-inf-best-of-both",
@@ -198,7 +201,7 @@ best_of_both = Claim(
             sqrt(q.rounds) * q.tsallis_round_cost <= Rational(177, 50) * q.other_roots,
             domain=ROUND,
             settings=LATER,
-            instances=(SETTLED, EVEN, SETTLED_WRONG),
+            instances=(SETTLED, EVEN, SETTLED_WRONG, SEVEN),
         ),
     ],
     negative_controls=[

@@ -9,12 +9,6 @@ from __future__ import annotations
 
 from proofs_check.catalogue.reasons import REASONS
 
-QUARTER = (
-    "the second derivative along y is Cov(r, X) with X = (y - E y)^2, at most E(X - E X)_+ for r in [0, 1]. With y in an interval of length "
-    "R = sqrt 2 and E y at alpha >= 1/2 of it: X <= M = alpha^2 R^2 and E X <= alpha (1 - alpha) R^2, so that E(X - E X)_+ <= E X (1 - E X / M), "
-    "which is at most (1 - alpha)(2 alpha - 1) R^2 <= R^2/8 = 1/4, or M/4 <= 2/9 where alpha <= 2/3"
-)
-
 ONE_STEP = (
     "one step gains at most 2 eta gap^2 as long as 2 eta gap <= 1, for rewards of any size: with A the advantages r - V, w = eta gap, P the "
     "probability of the arms with A > 0, M = sum of pi A over them = sum of pi |A| over the others, u = eta M <= P w and E = sum of x (exp x - "
@@ -49,7 +43,7 @@ GROWS_BY_C = (
 )
 NO_CONDITION = (
     "with m as in the one-step bound and rewards in [0, 1], the arms below the mean lose at most 1 - gap, so that m = gap u with u <= 1 - gap; then "
-    "u^2 (exp(eta gap u) + 1)(1 + C gap) <= 2 (1 + eta/4)(1 - eta gap u (1 - u)) says that a step gains at most C gap_t gap_(t+1), "
+    "u^2 (exp(eta gap u) + 1)(1 + C gap) <= 2 (1 + 7 eta/40)(1 - eta gap u (1 - u)) says that a step gains at most C gap_t gap_(t+1), "
     "that is, 1/gap grows by at most C a step, from any start"
 )
 
@@ -88,7 +82,7 @@ STRONGER: dict[str, tuple[tuple[str, str, tuple[tuple[str, str], ...] | None], .
             ONE_STEP + ", so the recursion has C = 2 eta",
             (("2*eta*gap_mu_0", "1"),),
         ),
-        ("gap_mu >= gap_mu_0/(1 + 2*eta*(1 + eta/4)*gap_mu_0*t)", NO_CONDITION, ()),
+        ("gap_mu >= gap_mu_0/(1 + 2*eta*(1 + 7*eta/40)*gap_mu_0*t)", NO_CONDITION, ()),
     ),
     "softmax-one-over-t-lower-bound:mdp": (
         (
@@ -98,9 +92,9 @@ STRONGER: dict[str, tuple[tuple[str, str, tuple[tuple[str, str], ...] | None], .
             (("2*eta*largest_mismatch/(1-gamma)*gap_mu_0", "1"),),
         ),
         (
-            "gap_mu >= gap_mu_0/(1 + 2*eta/(1-gamma)**2*(1 + eta/(4*(1-gamma)**2))*largest_mismatch**2*gap_mu_0*t)",
+            "gap_mu >= gap_mu_0/(1 + 2*eta/(1-gamma)**2*(1 + 7*eta/(40*(1-gamma)**2))*largest_mismatch**2*gap_mu_0*t)",
             GROWS_BY_C,
-            (("2*eta/(1-gamma)**2*(1 + eta/(4*(1-gamma)**2))*largest_mismatch**2*gap_mu_0", "1"),),
+            (("2*eta/(1-gamma)**2*(1 + 7*eta/(40*(1-gamma)**2))*largest_mismatch**2*gap_mu_0", "1"),),
         ),
     ),
     "softmax-mdp-one-over-t:printed": (
@@ -110,13 +104,7 @@ STRONGER: dict[str, tuple[tuple[str, str, tuple[tuple[str, str], ...] | None], .
             for measured, ratio in (("gap_rho", "rho_over_mu*"), ("gap_mu", ""))
         ),
     ),
-    "softmax-mdp-one-over-t:derived": tuple(
-        (f"{measured} <= S*{ratio}mismatch**2/(2*(1-gamma)**4*c_inf**2*t)", FIRST_ORDER, None)
-        for measured, ratio in (("gap_rho", "rho_over_mu*"), ("gap_mu", ""))
-    ),
     "entropy-npg-linear:log policies": (("log_policy_gap <= C1*(1 - eta*tau)**(t - 1)/tau", ONE_SIDED, None),),
-    "softmax-smoothness-sharp:bandit derived": (("hessian_norm <= 1/4", QUARTER, None),),
-    "softmax-smoothness-sharp:bandit printed": (("hessian_norm <= 1/4", QUARTER, None),),
     "npg-one-over-T:rate": (
         (
             "gap_rho <= (log(A)/eta + 1/(1-gamma)**2)/(t + 1)",

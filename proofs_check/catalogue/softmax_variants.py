@@ -53,7 +53,7 @@ bandit_rate = Claim(
     forms=[
         Form(
             "derived",
-            gap(q.mu, q.T) <= gap(q.mu, 0) / (1 + gap(q.mu, 0) * q.eta * (1 - q.eta / 4) * q.c_inf**2 * q.T),
+            gap(q.mu, q.T) <= gap(q.mu, 0) / (1 + gap(q.mu, 0) * q.eta * (1 - 7 * q.eta / 40) * q.c_inf**2 * q.T),
             settings={q.eta: Between(Rational(1, 100), Rational(399, 100))},
             where=((0, q.T),),
         ),

@@ -66,10 +66,11 @@ def _moved(row: Array, by: int) -> Array:
 
 
 def _points(c: Context) -> Array:
-    """(B, 2N + 1): k/(2n) - mean for the lattice points k."""
-    law = c.extra("lattice_law")
-    lattice = np.arange(2 * int(_draws(c).max()) + 1)[None] + law[:, :1] * 0
-    return lattice / (2 * given(c, "samples")[:, None]) - _law_mean(c)[:, None]
+    """(B, 2N + 1): k/(2n) - mean for the lattice points k, -1 beyond the last one, k = 2n, of an instance with fewer draws than others."""
+    law, draws = c.extra("lattice_law"), _draws(c)
+    lattice = np.arange(2 * int(draws.max()) + 1)[None]
+    points = (lattice + law[:, :1] * 0) / (2 * given(c, "samples")[:, None]) - _law_mean(c)[:, None]
+    return np.where(lattice <= 2 * draws[:, None], points, points * 0 - 1)
 
 
 def _picked(c: Context, values: Array) -> Array:

@@ -104,6 +104,12 @@ def _bellman_gap_sup(c: Context) -> Array:
     return per_record(arithmetic.maximum(c.optimum.values[:, None] - _bellman_values(c), axis=-1))
 
 
+@define("value_increase_sup", r"\max_s(V^{\pi_{t+1}}(s) - V^{\pi_t}(s))", "pair")
+def _value_increase_sup(c: Context) -> Array:
+    """Largest increase of the value of any state in one step, in reward units."""
+    return per_record(arithmetic.maximum(c.values[:, c.then] - c.values[:, c.now], axis=-1))
+
+
 @define("value_increase_mu", r"V^{\pi_{t+1}}(\mu) - V^{\pi_t}(\mu)", "pair")
 def _value_increase_mu(c: Context) -> Array:
     """Increase of the value under mu in one step, in reward units: by how much the gap under mu shrinks."""

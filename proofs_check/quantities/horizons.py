@@ -1,19 +1,20 @@
 """Finite horizons: stages, their values, gradients and curvature, and short runs of simultaneous and dynamic policy gradient.
 
-The stages are extras of the instance: stage_transitions (3, S, A, S), stage_rewards (3, S, A), stage_policies (3, S, A), stage_starts (3, S).  Of
-the three stages the first H count (a setting, 1 to 3); later ones pay nothing.  mu is the law of the first state.  J is in reward units.
+The stages are extras of the instance: stage_transitions (N, S, A, S), stage_rewards (N, S, A), stage_policies (N, S, A), stage_starts (N, S).  Of
+the N stages the first H count (a setting, at most N); later ones pay nothing.  mu is the law of the first state.  J is in reward units.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pgtheory import arithmetic, horizon_gradient
 from proofs_check.numbers import to_float
-from proofs_check.quantities.registry import define, define_setting, flat, given, per_instance, per_record
+from proofs_check.quantities.registry import define, define_setting, flat, given, per_instance, per_record, running
 
 if TYPE_CHECKING:
     from proofs_check.context import Context
@@ -26,17 +27,28 @@ COUNTS = (1, 2, 4, 8, 16)
 MANY_STEPS = 400
 """Steps a stage of the run in the wrong order."""
 
-define_setting("H", "H", "number of stages, 1 to 3")
+define_setting("H", "H", "number of stages")
+
+
+def _length(c: Context) -> int:
+    """N, the number of stages that the instance gives arrays for."""
+    return c.extra("stage_rewards").shape[1]
 
 
 def active(c: Context) -> Array:
-    """(B, 3) booleans: the stages before H."""
+    """(B, N) booleans: the stages before H."""
     count = given(c, "H")
-    return np.arange(3) < to_float(count)[:, None] - 0.5
+    return np.arange(_length(c)) < to_float(count)[:, None] - 0.5
+
+
+def _cut(c: Context) -> Context:
+    """The same with no more stages than the largest H of the batch asks for: what comes later pays nothing, and its policies never move."""
+    most = int(to_float(given(c, "H")).max() + 0.5)
+    return dataclasses.replace(c, extras={name: array[:, :most] for name, array in c.extras.items()})
 
 
 def _stages(c: Context) -> tuple[Array, Array]:
-    """Transitions (B, 3, S, A, S) and rewards (B, 3, S, A), those from stage H on 0."""
+    """Transitions (B, N, S, A, S) and rewards (B, N, S, A), those from stage H on 0."""
     paid = c.extra("stage_rewards")
     return c.extra("stage_transitions"), np.where(active(c)[:, :, None, None], paid, paid * 0)
 
@@ -57,7 +69,7 @@ def _selection(c: Context) -> Array:
         moves, paid = _stages(c)
     else:
         exact = dataclasses.replace(
-            c, kind="rational", extras={key: np.asarray(value)[None] for key, value in c.source.extras.items()},
+            c, kind="rational", extras={key: np.asarray(value)[None, : _length(c)] for key, value in c.source.extras.items()},
             settings={key: np.array([value], dtype=object) for key, value in c.source.settings.items()},
         )  # fmt: skip
         moves, paid = _stages(exact)
@@ -73,7 +85,7 @@ def _selection(c: Context) -> Array:
 
 
 def _value(c: Context, policies: Array) -> Array:
-    """J of stage policies (B, 3, S, A): (B,)."""
+    """J of stage policies (B, N, S, A): (B,)."""
     return (horizon_gradient.stage_values(policies, *_stages(c))[0][:, 0] * c.mu).sum(axis=-1)
 
 
@@ -155,28 +167,39 @@ def _stage_optimal_probability(c: Context) -> Array:
 @define("simultaneous_gaps", r"J^* - J_n", "instance", "iterations")
 def _simultaneous_gaps(c: Context) -> Array:
     """Optimality gap after n = 1 .. 20 steps of simultaneous policy gradient of step 2/H from uniform policies, in reward units."""
-    path = _simultaneous(c)
-    best = _value(c, _selection(c))
-    return np.stack([best - _value(c, path[:, n]) for n in range(1, STEPS + 1)], axis=-1)[:, None]
+    c, path, selection = _simultaneous(c)
+    many, policies = _every_step(c, path[:, 1:])
+    return _value(c, selection)[:, None, None] - _value(many, policies).reshape(-1, 1, STEPS)
 
 
 @define("simultaneous_constants", r"D_n^2/(c_n^2\,n)", "instance", "iterations")
 def _simultaneous_constants(c: Context) -> Array:
     """D^2/(c^2 n), with D the largest mismatch and c the smallest probability of an optimal action over steps 0 .. n - 1, for n = 1 .. 20."""
-    path, selection = _simultaneous(c), _selection(c)
-    out: list[Array] = []
-    worst, least = _mismatch(c, path[:, 0], selection), _least_optimal(c, path[:, 0], selection)
-    for n in range(1, STEPS + 1):
-        out.append(worst * worst / (least * least) / n)
-        worst = arithmetic.maximum(np.stack([worst, _mismatch(c, path[:, n], selection)], axis=-1), axis=-1)
-        least = -arithmetic.maximum(-np.stack([least, _least_optimal(c, path[:, n], selection)], axis=-1), axis=-1)
-    return np.stack(out, axis=-1)[:, None]
+    c, path, selection = _simultaneous(c)
+    many, policies = _every_step(c, path[:, :-1])
+    selection = np.repeat(selection, STEPS, axis=0)
+    so_far = functools.partial(running, lambda a, b: arithmetic.maximum(np.stack([a, b], axis=-1), axis=-1))
+    worst = so_far(_mismatch(many, policies, selection).reshape(-1, STEPS))
+    least = -so_far(-_least_optimal(many, policies, selection).reshape(-1, STEPS))
+    return (worst * worst / (least * least) / c.constant(np.arange(1, STEPS + 1)))[:, None]
 
 
-def _simultaneous(c: Context) -> Array:
-    """Stage policies (B, 21, 3, S, A) of the run."""
-    moves, paid = _stages(c)
-    return horizon_gradient.simultaneous_policies(paid * 0, moves, paid, c.mu, 2 / given(c, "H"), STEPS)
+def _simultaneous(c: Context) -> tuple[Context, Array, Array]:
+    """(the instances cut to their stages, stage policies (B, 21, N, S, A) of the run, optimal actions (B, N, S, A)), made once."""
+    if "_simultaneous" not in c.__dict__:
+        cut = _cut(c)
+        moves, paid = _stages(cut)
+        path = horizon_gradient.simultaneous_policies(paid * 0, moves, paid, cut.mu, 2 / given(cut, "H"), STEPS)
+        c.__dict__["_simultaneous"] = cut, path, _selection(cut)
+    return c.__dict__["_simultaneous"]
+
+
+def _every_step(c: Context, path: Array) -> tuple[Context, Array]:
+    """A run (B, n, N, S, A) as n instances each, one for every policy: what these have in common is repeated."""
+    steps = path.shape[1]
+    extras, settings = ({name: np.repeat(array, steps, axis=0) for name, array in arrays.items()} for arrays in (c.extras, c.settings))
+    many = dataclasses.replace(c, extras=extras, settings=settings, mu=np.repeat(c.mu, steps, axis=0))
+    return many, path.reshape(-1, *path.shape[2:])
 
 
 @define(
@@ -199,7 +222,7 @@ def _dynamic_epoch_gaps(c: Context) -> Array:
 @define("dynamic_steps", r"n", "instance", "stages and iterations")
 def _dynamic_steps(c: Context) -> Array:
     """The number of steps of each entry of the epoch gaps: 1, 2, 4, 8, 16 for every stage."""
-    return c.constant(np.tile(COUNTS, 3)[None, None])
+    return c.constant(np.tile(COUNTS, _length(c))[None, None])
 
 
 @define("dynamic_gap", r"\max_s\left[V^*_0(s) - V_0(s)\right]", "instance", "iterations")
@@ -219,9 +242,9 @@ def _dynamic_bellman_errors(c: Context) -> Array:
     return np.stack(out, axis=-1)[:, None]
 
 
-@define("dynamic_bounds", r"\sum_h\frac{(H-h)\,S A^2}{n\,\min_s\mu_h(s)}", "instance", "iterations")
+@define("dynamic_bounds", r"\sum_h\frac{5\,(H-h)\,S A}{4n\,\min_s\mu_h(s)}", "instance", "iterations")
 def _dynamic_bounds(c: Context) -> Array:
-    """Sum over the stages of (H - h) S A^2/(n min mu_h), for n = 1, 2, 4, 8, 16."""
+    """Sum over the stages of 5 (H - h) S A/(4 n min mu_h), for n = 1, 2, 4, 8, 16."""
     return _bounds(c) / c.constant(np.array(COUNTS))
 
 
@@ -233,23 +256,23 @@ def _forward_gap(c: Context) -> Array:
     return per_instance(_trained_gap(c, trained))
 
 
-@define("forward_bound", r"\sum_h\frac{(H-h)\,S A^2}{400\,\min_s\mu_h(s)}", "instance")
+@define("forward_bound", r"\sum_h\frac{5\,(H-h)\,S A}{1600\,\min_s\mu_h(s)}", "instance")
 def _forward_bound(c: Context) -> Array:
     """The bound of dynamic policy gradient after 400 steps an epoch."""
     return _bounds(c) / MANY_STEPS
 
 
 def _bounds(c: Context) -> Array:
-    """sum_h (H - h) S A^2 / min mu_h, (B, 1, 1)."""
+    """sum_h 5/4 (H - h) S A / min mu_h, (B, 1, 1)."""
     least = -arithmetic.maximum(-c.extra("stage_starts"), axis=-1)
     left = np.where(active(c), _stages_left(c), _stages_left(c) * 0)
     states, actions = c.rewards.shape[1:]
-    return per_instance((left / least).sum(axis=-1) * (states * actions**2))
+    return per_instance((left / least).sum(axis=-1) * (5 * states * actions)) / 4
 
 
 def _stages_left(c: Context) -> Array:
-    """H - h, and 1 from stage H on (where everything is 0): (B, 3)."""
-    left = given(c, "H")[:, None] - c.constant(np.arange(3))[None]
+    """H - h, and 1 from stage H on (where everything is 0): (B, N)."""
+    left = given(c, "H")[:, None] - c.constant(np.arange(_length(c)))[None]
     return np.where(active(c), left, left * 0 + 1)
 
 
@@ -259,7 +282,7 @@ def _trained(c: Context, steps: int) -> tuple[Array, Array]:
     weights, left = c.extra("stage_starts"), _stages_left(c)
     policies = arithmetic.softmax(paid * 0)
     values, ahead = paid[:, 0, :, 0] * 0, np.empty_like(paid)
-    for h in reversed(range(3)):
+    for h in reversed(range(_length(c))):
         ahead[:, h] = paid[:, h] + np.einsum("bsat,bt->bsa", moves[:, h], values)
         logits, rate = ahead[:, h] * 0, (2 / left[:, h])[:, None, None]
         for _ in range(steps):

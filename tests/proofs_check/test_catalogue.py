@@ -30,7 +30,7 @@ def statements(identifier):
     return [case for case in OF_CLAIM[identifier] if case.kind == "statement"]
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def batches(name, count=32):
     """Random batches of a few sizes, as the search draws them, and a few small named instances."""
     case = CASES[name]
@@ -121,7 +121,16 @@ def test_each_form_is_judged_on_what_it_speaks_of(identifier):
 
 
 def of(case):
-    return batches(f"{case.claim}:{case.name}")
+    """Its batches, made once for the forms of a claim that share their instances."""
+    first = next(other for other in statements(case.claim) if drawn_alike(other.claim, other.name) == drawn_alike(case.claim, case.name))
+    return batches(f"{first.claim}:{first.name}")
+
+
+@functools.cache
+def drawn_alike(claim, name):
+    """What decides the instances of a form, as text."""
+    case = CASES[f"{claim}:{name}"]
+    return repr((case.instances, case.domain, case.settings))
 
 
 @pytest.mark.catalogue
@@ -222,19 +231,23 @@ def test_a_control_differs_from_every_true_form(identifier):
         ), case.name
 
 
+FIRST_RATE = "softmax-mdp-one-over-t"
+
+
 def test_the_first_claims_say_what_the_sources_say():
     """Constants and directions of the ten claims, retyped from the papers (where derived: from the derivation)."""
     expected = {
         ("npg-one-over-T", "rate"): "gap(rho, t) <= log(A)/(eta*t) + 1/((1 - gamma)**2*t)",
         ("npg-one-over-T", "ascent"): "value_increase_rho >= (1 - gamma)/eta*log_normaliser",
-        ("softmax-smoothness-sharp", "derived"): "hessian_norm <= 1/(2*(1 - gamma)**2)",
+        ("softmax-smoothness-sharp", "derived"): "hessian_norm <= 7/(20*(1 - gamma)**2)",
         ("softmax-smoothness-sharp", "printed"): "hessian_norm <= 8/(1 - gamma)**3",
+        ("softmax-smoothness-sharp", "bandit derived"): "hessian_norm <= 1/4",
         ("softmax-smoothness-sharp", "bandit printed"): "hessian_norm <= 5/2",
         ("softmax-smoothness-sharp", "gradient"): "gradient_norm <= 1/(2*sqrt(2)*(1 - gamma)**(3/2))",
         ("softmax-lojasiewicz", "mdp"): "gradient_norm >= min_optimal_probability*gap(rho, t)/(sqrt(S)*mismatch_rho_policy)",
         ("softmax-lojasiewicz", "bandit"): "gradient_norm >= min_optimal_probability*gap(mu, t)",
-        ("softmax-mdp-one-over-t", "printed"): "gap(rho, t) <= 16*S*mismatch**2*inverse_mu/(c_inf**2*(1 - gamma)**6*(t + 1))",
-        ("softmax-mdp-one-over-t", "derived"): "gap(rho, t) <= S*rho_over_mu*mismatch**2/((1 - gamma)**4*c_inf**2*t)",
+        (FIRST_RATE, "printed"): "gap(rho, t) <= 16*S*mismatch**2*inverse_mu/(c_inf**2*(1 - gamma)**6*(t + 1))",
+        (FIRST_RATE, "one step, derived"): "value_increase_mu >= (1 - gamma)**4*min_optimal_probability**2*gap(mu, t)**2/(S*mismatch**2)",
         ("policy-iteration-monotone-geometric-finite", "geometric"): "gap_sup <= gamma**t*gap_sup_0",
         ("entropy-npg-linear", "action values"): "soft_q_gap <= C1*gamma*(1 - eta*tau)**(t - 1)",
         ("entropy-npg-linear", "log policies"): "log_policy_gap <= 2*C1/tau*(1 - eta*tau)**(t - 1)",
@@ -245,14 +258,14 @@ def test_the_first_claims_say_what_the_sources_say():
     for (identifier, form), text in expected.items():
         stated, retyped = claims()[identifier].form(form).statement, parse_statement(text)
         assert (stated.relation, stated.left - retyped.left, (stated.right - retyped.right).expand()) == (retyped.relation, 0, 0), (identifier, form)
-    steps = {("softmax-mdp-one-over-t", "printed"): "(1 - gamma)**3/8", ("softmax-mdp-one-over-t", "derived"): "2*(1 - gamma)**2"}
+    steps = {(FIRST_RATE, "printed"): "(1 - gamma)**3/8", (FIRST_RATE, "one step, derived"): "2*(1 - gamma)**2"}
     from proofs_check.quantities import parse
 
     for (identifier, form), text in steps.items():
         owner = claims()[identifier]
         assert (owner.case(owner.form(form)).settings["eta"] - parse(text)).expand() == 0
     lower = claims()["softmax-one-over-t-lower-bound"].form("bandit").statement
-    gap, rise = "gap_mu_0", "(2*eta*(1 + eta/4))"
+    gap, rise = "gap_mu_0", "(2*eta*(1 + 7*eta/40))"
     assert (lower.right - parse(f"{gap}*(1 - {rise}*{gap})/((1 - {rise}*{gap}) + {rise}*{gap}*t)")).simplify() == 0
     uniform = claims()["npg-one-over-T"]
     assert uniform.case(uniform.form("rate")).domain.policy == "uniform" and uniform.case(uniform.form("monotone")).domain.policy == "interior"

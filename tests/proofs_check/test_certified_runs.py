@@ -8,7 +8,7 @@ from proofs_check.catalogue import get_claim
 from proofs_check.engine.long import certify_long, named_instances
 
 THEOREMS = [
-    ("softmax-mdp-one-over-t", "derived", "arms([1, 0])"),
+    ("softmax-mdp-one-over-t", "one step, derived", "arms([1, 0])"),
     ("softmax-mdp-one-over-t", "printed", "arms([1, 0])"),
     ("softmax-pg-any-step-monotone", "state values", "arms([1, 0])"),
     ("softmax-one-over-t-lower-bound", "bandit", "arms([1, 0])"),

@@ -9,7 +9,8 @@ import pytest
 from scipy.optimize import linprog
 
 from mdps import zoo
-from pgtheory import PolicyIteration
+from mdps.rational import rational, rational_array
+from pgtheory import PolicyIteration, arithmetic
 from pgtheory.run import run
 
 # Two actions: for i < j some state is switched by step i and has the new action in pi_j and in pi_(j+1)
@@ -129,6 +130,36 @@ def test_a_line_of_pieces_is_what_it_says():
             plain = first * (at[kink] - at[0]) - worth(1, a, at[kink]) + worth(2, b, at[kink])
             shift = level - (-max(worth(1, i, at[0]) for i in range(3)) + max(worth(2, i, at[0]) for i in range(3)))
             assert kinks.line((a, b), kink) @ point == pytest.approx(plain + shift)
+
+
+@pytest.mark.parametrize(
+    ("moves", "pays", "discount", "start", "steps"),
+    [
+        ([[[1, 0], [1, 0], [0, 1]], [["43/50", "7/50"], [1, 0], [0, 1]]], [[1, 0, "1/5"], ["41/50", "37/50", "27/50"]], "9999/10000", (1, 2), 4),
+        (
+            [[[0, 0, 1], [1, 0, 0]], [[0, 0, 1], [0, 1, 0]], [[1, 0, 0], [0, 1, 0]]],
+            [[0, "1/2"], ["9/20", "9/20"], ["1/5", 1]], "99/100", (0, 1, 0), 4,
+        ),
+        (
+            [[[1, 0], ["1/50", "49/50"], ["3/25", "22/25"], [0, 1]], [[0, 1], [1, 0], [1, 0], [0, 1]]],
+            [["49/50", "47/50", "24/25", "17/50"], ["22/25", "1/50", 0, 1]], "9999/10000", (0, 0), 5,
+        ),
+    ],
+    ids=["two states, three actions", "three states, two actions", "two states, four actions"],
+)  # fmt: skip
+def test_small_models_that_take_many_steps(moves, pays, discount, start, steps):
+    transitions, rewards, gamma = rational_array(moves), rational_array(pays), rational(discount)
+    policies, states = [tuple(start)], range(len(pays))
+    while True:
+        values = arithmetic.policy_values(rational_array(np.eye(len(pays[0]), dtype=int)[list(policies[-1])].tolist()), transitions, rewards, gamma)
+        worth = rewards + gamma * (transitions * values).sum(axis=-1)
+        best = worth.argmax(axis=-1)
+        changed = tuple(int(best[s]) if worth[s, best[s]] > worth[s, policies[-1][s]] else policies[-1][s] for s in states)
+        if changed == policies[-1]:
+            break
+        policies.append(changed)
+    assert len(policies) - 1 == steps
+    assert 2 * steps <= len(pays[0]) ** len(pays) - 1 + len(pays) * (len(pays[0]) - 1)
 
 
 def test_runs_stay_below_half_of_the_policies():

@@ -17,7 +17,7 @@ def _case(identifier: str, form: str, **changes):
 
 
 @pytest.mark.parametrize(
-    ("identifier", "form"), [("softmax-mdp-one-over-t", "derived"), ("npg-one-over-T", "rate"), ("softmax-one-over-t-lower-bound", "bandit")]
+    ("identifier", "form"), [("softmax-mdp-one-over-t", "printed"), ("npg-one-over-T", "rate"), ("softmax-one-over-t-lower-bound", "bandit")]
 )
 def test_a_rate_is_certified_for_a_thousand_steps(identifier, form):
     case = _case(identifier, form)
@@ -49,7 +49,7 @@ def test_policy_iteration_which_has_none_stays_in_rationals():
 
 
 def test_a_false_rate_is_caught():
-    claim = get_claim("softmax-mdp-one-over-t").replace(form="derived", bound="1/(100*t)")
+    claim = get_claim("softmax-mdp-one-over-t").replace(form="printed", bound="1/(100*t)")
     (run,) = certify_long(claim.cases()[0], 200, instances=named_instances(claim.cases()[0])[:1])
     assert run.status == "violated" and run.outcome is not None and run.outcome.t is not None
 

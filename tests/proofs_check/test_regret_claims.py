@@ -8,30 +8,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from small import exact, floats
 
-from mdps.rational import fraction
 from pgtheory import arithmetic
 from pgtheory.sampling.bandits import Bandit, MirrorDescent, SoftmaxGradient, expectations
-from proofs_check.catalogue import corrected_gradients, games_learning, get_claim, lower_bounds, noisy_games, regret, sampling_schemes
-from proofs_check.engine.certify import exact_contexts
-from proofs_check.instance import Batch, float_context
-from proofs_check.quantities import quantity
+from proofs_check.catalogue import corrected_gradients, games_learning, lower_bounds, noisy_games, regret, sampling_schemes
 from proofs_check.quantities.regret import _lead
 
 F = Fraction
-ANY = get_claim("hedge-regret").cases()[0]
-
-
-def exact(instance, name):
-    """The entries of a quantity on an exact instance, as fractions."""
-    values = quantity(name).code(exact_contexts(ANY, instance, [0], "rational"))
-    return [F(fraction(x)) for x in values.reshape(-1)]
-
-
-def floats(instance, name):
-    batch = Batch.of([instance.as_float()])
-    context = float_context(batch, np.zeros(1, dtype=np.int64), batch.policy[:, None], pairs=False)
-    return np.asarray(quantity(name).code(context), dtype=float).reshape(-1)
 
 
 @pytest.mark.parametrize(

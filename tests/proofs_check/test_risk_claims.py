@@ -9,12 +9,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from small import ball, exact, floats, settled
 
-from mdps.rational import fraction, rational, rational_array
+from mdps.rational import rational_array
 from proofs_check.catalogue import get_claim, risk_control, risk_gradients, risk_measures, risk_stages
 from proofs_check.context import Context
-from proofs_check.engine.certify import confirm, exact_contexts
-from proofs_check.instance import Batch, float_context
+from proofs_check.engine.certify import confirm
+from proofs_check.instance import float_context
 from proofs_check.quantities import quantity
 from proofs_check.quantities.risk_measures import least_over_vertices
 from proofs_check.quantities.risk_samples import samples_of
@@ -27,37 +28,6 @@ CLAIMS = (
     "entropic-risk-needs-a-schedule", "ecrm-augmented-equivalence", "ecrm-projected-gradient-rate", "cvar-policy-gradient",
     "scoring-rule-policy-gradient", "distributional-bellman-and-quantiles",
 )  # fmt: skip
-ANY = get_claim("cvar-three-forms").cases()[0]
-
-
-def exact(instance, name):
-    """The entries of a quantity on an exact instance, as fractions."""
-    values = quantity(name).code(exact_contexts(ANY, instance, [0], "rational"))
-    return [F(fraction(x)) for x in values.reshape(-1)]
-
-
-def ball(instance, name):
-    """The midpoints of a quantity in balls of 128 bits, whose radii are far below the tolerances here."""
-    from pgtheory import arithmetic
-
-    with arithmetic.precision(128):
-        values = quantity(name).code(exact_contexts(ANY, instance, [0], "ball")).reshape(-1)
-        assert max(float(x.rad()) for x in values) < 1e-9
-        return [float(x.mid()) for x in values]
-
-
-def floats(instance, name, **settings):
-    """The entries of a quantity in float64, with settings that need not be rational."""
-    plain = instance.as_float()
-    plain = dataclasses.replace(plain, settings={**plain.settings, **settings})
-    batch = Batch.of([plain])
-    context = float_context(batch, np.zeros(1, dtype=np.int64), batch.policy[:, None], pairs=False)
-    return quantity(name).code(context).reshape(-1).tolist()
-
-
-def at(instance, **settings):
-    """The instance with other settings."""
-    return dataclasses.replace(instance, settings={**instance.settings, **{k: rational(v) for k, v in settings.items()}})
 
 
 # The table of closed forms
@@ -147,7 +117,7 @@ def test_alive():
 def test_tosses_to_the_first_head():
     """K15: the outcomes beyond the fourth do not count at these levels."""
     law = risk_measures._law("tosses", ["1/2", "1/4", "1/8", "1/8"], [1, 2, 3, 4], {"tail": "1/2"})
-    assert exact(law, "cvar_sorted") == [1] and exact(at(law, tail="3/4"), "cvar_sorted") == [F(4, 3)]
+    assert exact(law, "cvar_sorted") == [1] and exact(settled(law, tail="3/4"), "cvar_sorted") == [F(4, 3)]
 
 
 def test_risk_over_the_arm():
@@ -176,7 +146,7 @@ def test_alternating_minimisation_stops_too_early():
 
 def test_plug_in_figures():
     """A fair 0 or 1 at level 1/2."""
-    sixteen = at(risk_measures.COIN_SAMPLES[0], samples=16)
+    sixteen = settled(risk_measures.COIN_SAMPLES[0], samples=16)
     found = [exact(instance, "plug_in_cvar")[0] for instance in (*risk_measures.COIN_SAMPLES, sixteen)]
     assert found[:4] == [F(1, 2), F(1, 4), F(3, 16), F(35, 256)]
     assert float(found[4]) == pytest.approx(0.0981903, abs=5e-8)
@@ -277,7 +247,7 @@ def test_expected_plug_in_is_a_mean_over_all_samples():
     law = dataclasses.replace(
         risk_measures.COIN_SAMPLES[0], extras={"p": rational_array([str(v) for v in p]), "x": rational_array([str(v) for v in x])}
     )
-    assert exact(at(law, samples=4, tail="2/5"), "plug_in_cvar") == [total]
+    assert exact(settled(law, samples=4, tail="2/5"), "plug_in_cvar") == [total]
 
 
 def test_vertices_of_the_density_ball_are_a_linear_program():
@@ -330,7 +300,7 @@ def test_a_static_optimum_by_listing_every_policy():
         best = total / level if best is None else max(best, total / level)
     extras = {"first": first, "received": received, "laws": laws, "payoffs": payoffs}
     made = {name: rational_array([[str(v) for v in row] if isinstance(row, list) else str(row) for row in value]) for name, value in extras.items()}
-    instance = at(dataclasses.replace(risk_control.GAMBLE, extras=made), tail="1/3")
+    instance = settled(dataclasses.replace(risk_control.GAMBLE, extras=made), tail="1/3")
     assert exact(instance, "history_cvar") == exact(instance, "threshold_cvar") == [best]
 
 

@@ -7,27 +7,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from small import exact, floats
 
-from mdps.rational import fraction
-from proofs_check.catalogue import committal, gap_weighting, get_claim, path_estimators
-from proofs_check.engine.certify import exact_contexts
-from proofs_check.instance import Batch, float_context
-from proofs_check.quantities import quantity
+from proofs_check.catalogue import committal, gap_weighting, path_estimators, sampled_gradients
+from tests import tolerances
 
 F = Fraction
-ANY = get_claim("igw-equaliser").cases()[0]
-
-
-def exact(instance, name):
-    """The entries of a quantity on an exact instance, as fractions."""
-    values = quantity(name).code(exact_contexts(ANY, instance, [0], "rational"))
-    return [F(fraction(x)) for x in values.reshape(-1)]
-
-
-def floats(instance, name):
-    batch = Batch.of([instance.as_float()])
-    context = float_context(batch, np.zeros(1, dtype=np.int64), batch.policy[:, None], pairs=False)
-    return np.asarray(quantity(name).code(context), dtype=float).reshape(-1)
 
 
 def test_shared_parameters_turn_the_order_of_the_variances():
@@ -104,3 +89,17 @@ def test_the_fisher_bound_of_two_states():
     (gap_,) = floats(gap_weighting.PATIENT, "gap_mu")
     score, size, least = (floats(gap_weighting.PATIENT, n)[0] for n in ("largest_score", "free_gradient_norm", "least_fisher_eigenvalue"))
     assert (round(gap_, 3), round(score * size / least, 3)) == (7.873, 11.868)
+
+
+def test_discounted_variances_sum_to_a_quarter_of_the_squared_range():
+    """v + gamma P phi <= phi for phi = m (1/(1-gamma) - m), m the mean next value; and the two figures of the page."""
+    rng = np.random.default_rng(0)
+    for gamma in (0.0, 0.3, 0.9, 0.99):
+        chain, rewards = rng.dirichlet(np.full(4, 0.3), 4), rng.integers(0, 2, 4)
+        values = np.linalg.solve(np.eye(4) - gamma * chain, rewards)
+        mean = chain @ values
+        variance, bound = chain @ values**2 - mean**2, mean * (1 / (1 - gamma) - mean)
+        assert (variance + gamma * chain @ bound <= bound + tolerances.quantity(4, 1, gamma, 1.0)).all()
+        assert bound.max() <= 1 / (4 * (1 - gamma) ** 2) + tolerances.quantity(4, 1, gamma, 1.0)
+    spread = math.sqrt(0.99 * 0.01) / (0.01 + 2 * 0.99 * 0.01)
+    assert floats(sampled_gradients.LAZY, "value_noise_sum")[0] == pytest.approx(spread / 0.01, rel=1e-9) == pytest.approx(333.9, abs=0.05)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from small import exact, floats, settled
 
 from mdps.model import MDP
 from mdps.rational import fraction, rational, rational_array
 from pgtheory.sampling.temporal import LinearTD
 from proofs_check.by_hand import by_hand
-from proofs_check.catalogue import get_claim, recursions, temporal
-from proofs_check.engine.certify import exact_contexts
-from proofs_check.instance import Batch, float_context
-from proofs_check.quantities import quantity
+from proofs_check.catalogue import recursions, temporal
 
 F = Fraction
-ANY = get_claim("td0-mean-path").cases()[0]
 THREE = by_hand(
     "three states, two actions, one feature each",
     transitions=[[["1/2", "1/2", 0], [0, 0, 1]], [["1/4", "1/4", "1/2"], [1, 0, 0]], [[0, 1, 0], ["1/3", "1/3", "1/3"]]],
@@ -31,23 +27,6 @@ THREE = by_hand(
     settings={"rounds": 2, "stride": "1/2", "learners": 1},
     extras={"features": [[1, 0], ["1/2", "1/2"], [0, -1]], "first_weights": [1, -2], "restart": "1/10"},
 )
-
-
-def settled(instance, **settings):
-    """The instance with other settings."""
-    return dataclasses.replace(instance, settings={**instance.settings, **{name: rational(value) for name, value in settings.items()}})
-
-
-def exact(instance, name):
-    """The entries of a quantity on an exact instance, as fractions."""
-    values = quantity(name).code(exact_contexts(ANY, instance, [0], "rational"))
-    return [F(fraction(x)) for x in values.reshape(-1)]
-
-
-def floats(instance, name):
-    batch = Batch.of([instance.as_float()])
-    context = float_context(batch, np.zeros(1, dtype=np.int64), batch.policy[:, None], pairs=False)
-    return np.asarray(quantity(name).code(context), dtype=float).reshape(-1)
 
 
 # Temporal differences

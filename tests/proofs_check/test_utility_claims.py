@@ -8,35 +8,20 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from small import exact, floats
 
-from mdps.rational import fraction, rational_array
+from mdps.rational import rational_array
 from proofs_check.by_hand import by_hand
-from proofs_check.catalogue import get_claim, objectives, utilities
-from proofs_check.engine.certify import exact_contexts
-from proofs_check.instance import Batch, float_context
-from proofs_check.quantities import quantity
+from proofs_check.catalogue import objectives, utilities
 from proofs_check.quantities.objectives import _improvement, _least_excess, hypervolume
 
 F = Fraction
-ANY = get_claim("general-utility-policy-gradient").cases()[0]
-
-
-def exact(instance, name):
-    """The entries of a quantity on an exact instance, as fractions."""
-    values = quantity(name).code(exact_contexts(ANY, instance, [0], "rational"))
-    return [F(fraction(x)) for x in values.reshape(-1)]
 
 
 def rows(probabilities):
     """Float probabilities bit by bit, each row divided by its exact sum."""
     values = rational_array(probabilities)
     return values / values.sum(axis=-1, keepdims=True)
-
-
-def floats(instance, name):
-    batch = Batch.of([instance.as_float()])
-    context = float_context(batch, np.zeros(1, dtype=np.int64), batch.policy[:, None], pairs=False)
-    return np.asarray(quantity(name).code(context), dtype=float).reshape(-1)
 
 
 def test_imitation_needs_the_slope_and_not_the_summand():

@@ -67,7 +67,7 @@ def test_the_reciprocal_of_the_gap_grows_by_at_most_c(seed):
         next_values, next_visits, _ = _evaluate(moves, rewards, gamma, mu, _step(policy, visits, advantages, eta))
         mismatch = (1 - gamma) * max((visits / mu).max(), (next_visits / mu).max())
         gap, following = mu @ (best - values), mu @ (best - next_values)
-        c = 2 * eta / (1 - gamma) ** 2 * (1 + eta / (4 * (1 - gamma) ** 2)) * mismatch**2
+        c = 2 * eta / (1 - gamma) ** 2 * (1 + 7 * eta / (40 * (1 - gamma) ** 2)) * mismatch**2
         if c * gap < 1 and gap > 1e-6:
             tried += 1
             assert 1 / following - 1 / gap <= c + 1e-8 / gap**2
