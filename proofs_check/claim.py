@@ -112,11 +112,13 @@ class Case:
         self.__dict__["_digest"] = hashlib.sha256(f"{sources} {self.canonical()}".encode()).hexdigest()[:16]
         return self.__dict__["_digest"]
 
-    def names(self) -> set[str]:
-        """Names of the quantities in the statement, its trivial bound, its conditions and its chain's form."""
-        trees = [self.statement.left, self.statement.right, *(side for pair in self.where for side in pair)]
-        trees += [] if self.trivial is None else [self.trivial]
-        return {symbol.name for tree in trees for symbol in tree.free_symbols}
+    def names(self) -> frozenset[str]:
+        """Names of the quantities in the statement, its trivial bound and its conditions; the search asks for them with every batch."""
+        if "_names" not in self.__dict__:
+            trees = [self.statement.left, self.statement.right, *(side for pair in self.where for side in pair)]
+            trees += [] if self.trivial is None else [self.trivial]
+            self.__dict__["_names"] = frozenset(symbol.name for tree in trees for symbol in tree.free_symbols)
+        return self.__dict__["_names"]
 
 
 ENGINE = ("proofs_check.engine.examination", *zoo_modules())
@@ -202,8 +204,10 @@ class Claim:
         return Case(self.id, form.name, kind, statement, because=because, chain=chain, conjecture=conjecture, **filled)
 
     def cases(self) -> list[Case]:
-        """All forms, then all controls."""
-        return [self.case(form) for form in (*self.forms, *self.controls)]
+        """All forms, then all controls; filled in once."""
+        if "_cases" not in self.__dict__:
+            self.__dict__["_cases"] = [self.case(form) for form in (*self.forms, *self.controls)]
+        return list(self.__dict__["_cases"])
 
     def replace(self, *, form: str | None = None, bound: Any = None, settings: dict[str, Any] | None = None, process: Any = None) -> Claim:
         """A copy of one form (the first by default) with another bound, settings or process, and without controls."""

@@ -245,8 +245,11 @@ class Domain:
         return out
 
     def broken(self, instance: Instance) -> list[Assumption]:
-        """The assumptions that `instance` does not meet."""
-        return [assumption for assumption in _assumptions(self) if not assumption.check(instance)]
+        """The assumptions that `instance` does not meet; an instance remembers the answer to the last domain that asked."""
+        known = instance.__dict__.get("_broken")
+        if known is None or known[0] is not self:
+            known = instance.__dict__["_broken"] = (self, [assumption for assumption in _assumptions(self) if not assumption.check(instance)])
+        return list(known[1])
 
     def sizes(self) -> list[tuple[int, int]]:
         """(S, A) from small to large, one state and one action included."""

@@ -9,7 +9,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 
@@ -186,6 +188,12 @@ def float_context(
 
 def exact_optimum(instance: Instance) -> tuple[Array, Array]:
     """(V* (S,), Q* (S, A)) in rationals.  Whatever policy it ends with, V = max_a Q was checked exactly, and that equation has one solution."""
+    if "_optimum" not in instance.__dict__:  # a run is judged at one precision after another, and named instances serve every form of a claim
+        instance.__dict__["_optimum"] = _exact_optimum(instance)
+    return instance.__dict__["_optimum"]
+
+
+def _exact_optimum(instance: Instance) -> tuple[Array, Array]:
     from pgtheory import arithmetic
     from pgtheory.exact.batch import batch_optimal
 
@@ -203,17 +211,40 @@ def exact_optimum(instance: Instance) -> tuple[Array, Array]:
         guess = np.where(best > values, action_values.argmax(axis=1), guess)
 
 
+class _LazyOptimum:
+    """An `Optimum` that is solved for when somebody asks: most quantities do not."""
+
+    def __init__(self, instance: Instance, lift: Callable[[Any], Array]) -> None:
+        self.instance, self.lift = instance, lift
+
+    @functools.cached_property
+    def solved(self) -> tuple[Array, Array]:
+        return exact_optimum(self.instance)
+
+    @functools.cached_property
+    def values(self) -> Array:
+        return self.lift(self.solved[0])
+
+    @functools.cached_property
+    def action_values(self) -> Array:
+        return self.lift(self.solved[1])
+
+    @functools.cached_property
+    def mask(self) -> Array:
+        values, action_values = self.solved
+        return (action_values == values[:, None])[None]
+
+
 def exact_context(instance: Instance, kind: str, times: Array, policies: Array, *, pairs: bool, **extra: Any) -> Context:
     """One exact instance with records (R, S, A) in rationals or in balls, and its exact optimum."""
     from pgtheory import arithmetic
 
-    values, action_values = exact_optimum(instance)
     convert = arithmetic.balls if kind == "ball" else np.asarray
 
     def lift(values: Any) -> Array:
         return np.asarray(convert(np.asarray(values, dtype=object).reshape((1, *np.shape(values)))))
 
-    optimum = Optimum(lift(values), lift(action_values), (action_values == values[:, None])[None])
+    optimum = cast(Optimum, _LazyOptimum(instance, lift))
     settings = {key: lift(value) for key, value in instance.settings.items()}
     other = None if instance.other is None else lift(instance.other)
     return Context(

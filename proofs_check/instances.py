@@ -131,12 +131,15 @@ def dressed(case: Case, model: MDP, limit: int | None = None) -> Iterator[Instan
         choice, which = k % len(choices), (k // len(choices)) % len(policies)
         mu, rho = starts[(k // (len(choices) * len(policies)) + k) % len(starts)]  # and extras turn with k
         extras = {name: values[k % len(values)] for name, values in variants}
-        instance = Instance(transitions, rewards, discount, mu, rho, policies[which], others[which], choices[choice], model.name, extras)
+
+        def made(values: dict[str, Any], mu: Any = mu, rho: Any = rho, which: int = which, extras: Any = extras) -> Instance:
+            return Instance(transitions, rewards, discount, mu, rho, policies[which], others[which], values, model.name, extras)
+
         if choice not in settings_of:
-            settings_of[choice] = _settings(case, instance)
+            settings_of[choice] = _settings(case, made(choices[choice]))
         settings = settings_of[choice]
-        if settings is not None and fits(instance):
-            yield dataclasses.replace(instance, settings=settings)
+        if settings is not None and fits(instance := made(settings)):
+            yield instance
             seen += 1
             if seen >= limit:
                 return

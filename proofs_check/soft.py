@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Array = np.ndarray
 NEWTON_STEPS = 60
 """Upper limit; about 10 suffice from the unregularised optimum: the error squares at each."""
+ROUNDING = 1e-11
+"""Relative size below which a change that has stopped shrinking is rounding: that of a policy evaluation whose condition is up to 1e4."""
 
 
 def soft_optimum(context: Context) -> tuple[Array, Array]:
@@ -28,7 +30,7 @@ def soft_optimum(context: Context) -> tuple[Array, Array]:
     import dataclasses
 
     tau = context.settings["tau"][:, None, None]
-    values = context.optimum.values
+    values, before = context.optimum.values, np.inf
     for _ in range(NEWTON_STEPS):
         q = context.backup(values[:, None])[:, 0]
         logits = arithmetic.midpoint(q / tau) if context.kind == "ball" else q / tau
@@ -40,8 +42,9 @@ def soft_optimum(context: Context) -> tuple[Array, Array]:
         new = arithmetic.midpoint(new) if context.kind == "ball" else new
         change = np.abs(to_float(new - values)).max()
         values = new
-        if change == 0 or (context.kind == "float" and change <= 1e-15 * np.abs(values).max()):
+        if change == 0 or (context.kind == "float" and 2 * change >= before and change <= ROUNDING * np.abs(values).max()):
             break
+        before = change
         if context.kind == "ball" and change < 2.0 ** (-0.75 * current_precision()):
             break
     if context.kind == "ball":

@@ -12,7 +12,6 @@ undecided   no evidence either way, or numerically unreliable evidence: `evidenc
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from typing import Any
 
@@ -121,7 +120,16 @@ def as_dict(value: Any) -> dict[str, Any]:
     else:
         extra = {"expected": value.expected}
     fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    return {name: extra[name] if name in extra else copy.deepcopy(field) for name, field in fields.items()} | extra
+    return {name: extra[name] if name in extra else _copied(field) for name, field in fields.items()} | extra
+
+
+def _copied(value: Any) -> Any:
+    """A copy of nested dictionaries and lists; what they hold is never changed."""
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_copied, value))
+    return value
 
 
 def form_verdict(data: dict[str, Any]) -> FormVerdict:

@@ -46,7 +46,6 @@ ROUNDING = "the condition is there for rounding only: the statement holds wherev
 ANY_REWARDS = "its proof does not use the range of the rewards"
 EVERY_MU = "it holds for every start distribution: a state that is never visited adds 0 to both sides"
 NO_VALUE_BELOW = "values are at least 0, so that it says nothing where the bound is negative, and it is weaker where the bound is positive"
-IN_EVERY_STATE = "the policy is optimal in every state, so under every mu"
 STAGES_FIRST_ORDER = (
     "the reciprocal of the gap grows by 2 c^2/(S H^2 D^2) a step, as in 'The first order is exact' of docs/theory/mutants.md (at the first "
     "stage D is 1, which pays for the second order; the last step, whose D is not counted, is paid for by the first gap, which is at most H)"
@@ -398,7 +397,13 @@ REASONS: dict[str, dict[str, str]] = {
     "tracking-after-a-switch:softmax ascent": {"bound halved": NO_VALUE_BELOW, "range of eta: upper end doubled": EVERY_STEP},
     "tracking-after-a-switch:*": {"range of eta: upper end doubled": "both sides are the same polynomial in eta"},
     "batches-against-adaptivity:at most": {
-        "exponent of (batched_questions/batches)*": "x^a is at most 1 or at most x^b for 0 <= a <= b: the form itself, or 1 <= m",
+        **dict.fromkeys(
+            (
+                "exponent of (batched_questions/batches) (batches): one less in the measured",
+                "exponent of (batched_questions/batches) (batches): halved in the measured",
+            ),
+            "x^a is at most 1 or at most x^b for 0 <= a <= b: the form itself, or 1 <= m",
+        ),
         "factor (batched_questions/batches)**batches dropped in the measured": "1 <= m: there is a hypothesis",
         "factor batched_questions dropped in the measured": "(1/K)^K <= 1 <= m",
     },

@@ -48,6 +48,7 @@ class Confirmation:
     right: str = ""
     ratio: float | None = None
     reason: str = ""
+    apart: float | None = None  # of an undecided judgement in balls: no entry fails by more than this
 
 
 def confirm(case: Case, instance: Instance, times: list[int], most_bits: int = MOST_BITS) -> Confirmation:
@@ -205,13 +206,14 @@ def _judge(case: Case, context: Context, wanted: list[int], name: str, bits: int
     left, right, values = sides(case, context)
     relation = case.statement.relation
     times = context.times[context.now] if case.statement.over != "instance" else context.times[:1]
-    all_hold, equal_seen, unsure, judged = True, True, "", False
+    all_hold, equal_seen, unsure, judged, apart = True, True, "", False, 0.0
     for r in range(left.shape[1]):
         meant = _condition(case, values, r)
         if meant is False:
             continue
         judged = True
         if meant is None:
+            apart = np.inf
             all_hold, equal_seen, unsure = False, False, f"whether the condition holds is not known at t = {times[min(r, len(times) - 1)]}"
             continue
         for k in range(left.shape[2]):
@@ -223,13 +225,14 @@ def _judge(case: Case, context: Context, wanted: list[int], name: str, bits: int
                 all_hold = False
                 if not (a == b if context.kind == "rational" else (a - b).is_zero()):
                     equal_seen = False
+                    apart = max(apart, _most(relation, a, b))
                     unsure = f"{_show(a)} and {_show(b)} overlap at t = {times[min(r, len(times) - 1)]}"
     if not judged:
         return Confirmation("undecided", name, bits, reason=NOTHING_SAID)
     if all_hold:
         worst = _worst_ratio(relation, left, right)
         return Confirmation("holds", name, bits, ratio=worst)
-    return Confirmation("undecided", name, bits, reason="equal" if equal_seen else unsure)
+    return Confirmation("undecided", name, bits, reason="equal" if equal_seen else unsure, apart=float(apart))
 
 
 def _judged_at(case: Case, context: Context, wanted: list[int]) -> Context:
@@ -281,6 +284,13 @@ def _compare(relation: str, a: Any, b: Any) -> tuple[bool, bool]:
     if hasattr(a, "mid") or hasattr(b, "mid"):
         return not (a - b).contains(0), bool(a == b)
     return a != b, a == b
+
+
+def _most(relation: str, a: Any, b: Any) -> float:
+    """By how much a statement about two balls may fail at most; inf where a ball is no number."""
+    gap = {"<=": a - b, ">=": b - a, "=": abs(a - b)}[relation]
+    most = float(gap.upper()) if gap.is_finite() else np.inf
+    return most if most == most else np.inf
 
 
 def _quotient(relation: str, a: Any, b: Any) -> float | None:

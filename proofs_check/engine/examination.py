@@ -30,6 +30,9 @@ CERTIFIED_SIZE = 6
 NAMED_CERTIFIED = 8
 GIVEN_HORIZON = 1000
 """Steps run at least on a model that the user names: bounds are often trivial before."""
+EXACT = 2.0**-64
+"""What exact arithmetic shows to fail by no more than this, if at all, is no failure of the size that a candidate has: more than the smallest
+tolerance, 1e3 2^-52 1e-3 (`engine.measure.tolerance`).  Two sides that are equal and leave the rationals are never told apart by balls."""
 TRIES = 600
 """Instances that one candidate's shrinking may measure."""
 PLAIN_NAMED = 60
@@ -116,13 +119,13 @@ class Examination:
                 if outcome.status == "violated":
                     self.counterexample = replayable(self.case, exact, outcome)
                     return self.counterexample
-                if outcome.status == "undecided":
+                if outcome.status == "undecided" and not (outcome.apart is not None and outcome.apart <= EXACT):
                     self.notes.append(f"a candidate could not be confirmed: {outcome.reason}"[:300])
                     unsure = True
         if unsure:
             self.unconfirmed += 1
         else:
-            self.notes.append("float64 saw a violation where exact arithmetic is certain that it holds: rounding")
+            self.notes.append("float64 saw a violation where exact arithmetic is certain that there is none of that size: rounding")
         return None
 
     def prove(self) -> str:

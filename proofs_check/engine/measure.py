@@ -13,6 +13,7 @@ verdict: exact arithmetic decides.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from typing import Any
 
@@ -55,6 +56,10 @@ class Measurement:
 
     def scores(self) -> Array:
         """(B,): what the search maximises: log(measured/bound), or the excess in units of its tolerance on a scale that joins it at 0."""
+        return self._scores
+
+    @functools.cached_property
+    def _scores(self) -> Array:
         if self.ratio is not None:
             with np.errstate(all="ignore"):
                 return _worst(np.log(self.ratio))
@@ -163,11 +168,9 @@ def _cut(part: Any, one: slice) -> Any:
     return part[one]
 
 
-def needed(case: Case) -> set[str]:
+def needed(case: Case) -> frozenset[str]:
     """Names of the quantities in the statement, its trivial bound and its conditions."""
-    trees = [case.statement.left, case.statement.right, *(side for pair in case.where for side in pair)]
-    trees += [case.trivial] if case.trivial is not None else []
-    return {symbol.name for tree in trees for symbol in tree.free_symbols}
+    return case.names()
 
 
 def _code(name: str) -> Any:

@@ -26,7 +26,9 @@ from proofs_check.statistics.claims import SampledCase
 from proofs_check.verdict import REFUTED, FormVerdict
 
 MOST_DEATHS = 3
-"""Process pools in a row that may end with a dead worker and no verdict."""
+"""Worker processes that may die at one job."""
+AHEAD = 2
+"""Jobs that a worker has before it, so that it need not wait for the next one."""
 CONNECT_SECONDS = 30
 """How long a Dask scheduler may take to answer."""
 _SAME_FILES = False
@@ -59,7 +61,7 @@ def job_of(case: Any, budget: Budget, seed: int, model: Any) -> Job:
 def portable(case: Any) -> bool:
     """Whether a worker can find the same case in its own catalogue (a changed or user-written one it cannot)."""
     known = _find(case.claim, case.kind, case.name)
-    return known is not None and known.canonical() == case.canonical()
+    return known is not None and (known is case or known.canonical() == case.canonical())
 
 
 def examine(case: Any, budget: Budget, seed: int, model: Any = None, progress: Any = None) -> FormVerdict:
@@ -99,37 +101,142 @@ def _find(claim: str, kind: str, form: str) -> Any:
 # Worker processes
 
 
-def in_processes(jobs: Sequence[Any], workers: int, work: Callable[[Any], Any] = carry_out) -> Generator[tuple[int, Any], None, None]:
-    """Results of `work` by position in `jobs`, in the order in which they come."""
+def in_processes(
+    jobs: Sequence[Any], workers: int, work: Callable[[Any], Any] = carry_out, ready: Ready | None = None
+) -> Generator[tuple[int, Any], None, None]:
+    """Results of `work` by position in `jobs`, in the order in which they come.
+
+    Jobs of one claim stay with one worker as long as others are left for the other workers: they share what a process makes once, named instances and
+    compiled code.
+
+    ready   workers that were started before; they are ended here"""
     import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures import FIRST_COMPLETED, Future, wait
     from concurrent.futures.process import BrokenProcessPool
 
-    left, deaths = dict(enumerate(jobs)), 0
-    while left:
-        others = set(multiprocessing.active_children())
-        pool = ProcessPoolExecutor(
-            min(workers, len(left)), mp_context=multiprocessing.get_context("spawn"), initializer=_begin, initargs=(source_files(),)
-        )
-        finished = False
-        try:
-            futures = {pool.submit(work, job): k for k, job in left.items()}
-            for future in as_completed(futures):
-                result = future.result()
-                deaths = 0
-                del left[futures[future]]
-                yield futures[future], result
-            finished = True
-        except BrokenProcessPool:
-            deaths += 1
-            if deaths >= MOST_DEATHS:
-                names = ", ".join(str(job) for job in list(left.values())[:workers])
-                raise ModelError(f"worker processes keep dying, most likely out of memory, at {names}; --jobs 1 needs the least") from None
-        finally:  # an interrupt above all: what runs is not waited for
-            pool.shutdown(wait=finished, cancel_futures=True)
-            for process in [] if finished else multiprocessing.active_children():
-                if process not in others:
-                    process.terminate()
+    others = set(multiprocessing.active_children()) if ready is None else ready.others
+    lanes = [Lane() for _ in range(min(workers, len(jobs)))] if ready is None else ready.lanes
+    waiting = _by_claim(jobs)
+    running: dict[Future[Any], tuple[Lane, int]] = {}
+    deaths: dict[int, int] = {}
+    finished = False
+    try:
+        while waiting or running:
+            for lane in lanes:
+                while waiting and sum(of is lane for of, _ in running.values()) < AHEAD:
+                    k = _next_for(lane, lanes, waiting)
+                    try:
+                        running[lane.pool.submit(work, jobs[k])] = (lane, k)
+                    except BrokenProcessPool:  # it died a moment ago
+                        _put_back([k], jobs, waiting)
+                        if all(of is not lane for of, _ in running.values()):
+                            lane.renew()
+                        break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                if future not in running:  # it was at work in a process that died, and is waiting again
+                    continue
+                lane, k = running[future]
+                try:
+                    result = future.result()
+                except BrokenProcessPool:
+                    lost = [j for of, j in running.values() if of is lane]  # the first of them was at work
+                    running = {other: place for other, place in running.items() if place[0] is not lane}
+                    deaths[lost[0]] = deaths.get(lost[0], 0) + 1
+                    if deaths[lost[0]] >= MOST_DEATHS:
+                        names = ", ".join(str(jobs[j]) for j in lost)
+                        raise ModelError(f"worker processes keep dying, most likely out of memory, at {names}; --jobs 1 needs the least") from None
+                    lane.renew()
+                    _put_back(lost, jobs, waiting)
+                else:
+                    del running[future]
+                    yield k, result
+        finished = True
+    finally:  # an interrupt above all: what runs is not waited for
+        for lane in lanes:
+            lane.pool.shutdown(wait=finished, cancel_futures=True)
+        for process in [] if finished else multiprocessing.active_children():
+            if process not in others:
+                process.terminate()
+
+
+@dataclasses.dataclass(frozen=True)
+class Ready:
+    """Workers that are loading the catalogue, and the processes that were there before."""
+
+    lanes: list[Lane]
+    others: set[Any]
+
+    def end(self) -> None:
+        """Where no work came of it."""
+        for lane in self.lanes:
+            lane.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def start(workers: int) -> Ready:
+    """Workers that load the catalogue while this process does so too, which takes seconds."""
+    import multiprocessing
+
+    ready = Ready([Lane() for _ in range(workers)], set(multiprocessing.active_children()))
+    for lane in ready.lanes:
+        lane.pool.submit(_load)
+    return ready
+
+
+def _load() -> None:
+    from proofs_check.catalogue import all_claims
+
+    all_claims()
+
+
+class Lane:
+    """One worker process and the claim it is at."""
+
+    def __init__(self) -> None:
+        self.at: Any = None
+        self.pool: Any = None
+        self.renew()
+
+    def renew(self) -> None:
+        """Takes a new process."""
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
+        if self.pool is not None:
+            self.pool.shutdown(wait=False)
+        context = multiprocessing.get_context("spawn")
+        self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(source_files(),))
+
+
+def _claim_of(job: Any, position: int) -> Any:
+    """What a job shares its preparations by: its claim; other jobs stand alone."""
+    return getattr(job, "claim", position)
+
+
+def _by_claim(jobs: Sequence[Any]) -> dict[Any, list[int]]:
+    """Positions of the jobs of each claim, in their order."""
+    out: dict[Any, list[int]] = {}
+    for k, job in enumerate(jobs):
+        out.setdefault(_claim_of(job, k), []).append(k)
+    return out
+
+
+def _put_back(lost: list[int], jobs: Sequence[Any], waiting: dict[Any, list[int]]) -> None:
+    """Jobs that have to be done again, before the others of their claim."""
+    for k in reversed(lost):
+        waiting.setdefault(_claim_of(jobs[k], k), []).insert(0, k)
+
+
+def _next_for(lane: Lane, lanes: list[Lane], waiting: dict[Any, list[int]]) -> int:
+    """The position of the next job for a worker: of its own claim, else of one that no worker is at, else of the one with most jobs left."""
+    if lane.at not in waiting:
+        others = {other.at for other in lanes}
+        lane.at = next((claim for claim in waiting if claim not in others), None)
+        if lane.at is None:
+            lane.at = max(waiting, key=lambda claim: len(waiting[claim]))
+    k = waiting[lane.at].pop(0)
+    if not waiting[lane.at]:
+        del waiting[lane.at]
+    return k
 
 
 def _begin(files: str) -> None:

@@ -104,12 +104,23 @@ def search(
     return found
 
 
+_STACKED: dict[tuple[int, ...], tuple[list[Instance], list[Batch]]] = {}
+"""Batches of the last few lists of named instances, by the identities of the instances, which are kept so that none of them is used again."""
+_MOST_STACKED = 8
+
+
 def by_shape(instances: Iterable[Instance]) -> list[Batch]:
-    """Instances stacked into batches of one shape, small shapes first."""
-    groups: dict[tuple[int, int], list[Instance]] = {}
-    for instance in instances:
-        groups.setdefault(instance.shape, []).append(instance.as_float())
-    return [Batch.of(groups[shape]) for shape in sorted(groups, key=lambda s: (s[0] * s[1], s))]
+    """Instances stacked into batches of one shape, small shapes first; the forms and controls of a claim share most of them."""
+    listed = list(instances)
+    key = tuple(map(id, listed))
+    if key not in _STACKED:
+        groups: dict[tuple[int, int], list[Instance]] = {}
+        for instance in listed:
+            groups.setdefault(instance.shape, []).append(instance.as_float())
+        while len(_STACKED) >= _MOST_STACKED:
+            del _STACKED[next(iter(_STACKED))]
+        _STACKED[key] = (listed, [Batch.of(groups[shape]) for shape in sorted(groups, key=lambda s: (s[0] * s[1], s))])
+    return _STACKED[key][1]
 
 
 def _look(case: Case, batch: Batch, horizon: int, found: Found, on_candidate: Callable[..., Any]) -> Any:
@@ -140,7 +151,8 @@ def _climb(case: Case, states: int, actions: int, budget: Budget, seed: int, fou
     for k, vector in enumerate(seeds[-budget.population // 4 :]):
         population[-1 - k] = vector
     elite, merit = np.empty((0, size)), np.empty(0)
-    for _ in range(budget.generations + 1):
+    for generation in range(budget.generations + 1):
+        population = population if generation == 0 else _children(rng, elite, budget.population)
         batch = case.domain.decode(population, states, actions, case.settings)
         seen = measure(case, batch, horizon)
         found.note(batch, seen, horizon)
@@ -150,7 +162,6 @@ def _climb(case: Case, states: int, actions: int, budget: Budget, seed: int, fou
         elite, merit = np.concatenate([elite, population]), np.concatenate([merit, seen.scores()])
         order = np.argsort(-merit, kind="stable")[: budget.population // 4]
         elite, merit = elite[order], merit[order]
-        population = _children(rng, elite, budget.population)
     found.best[states, actions] = elite[0]
     return None
 

@@ -8,6 +8,7 @@ out is exact, lies in the domain, and fails by a clear margin, so that exact ari
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -25,6 +26,8 @@ MARGIN = 1e-3
 """By how much a shrunk ratio must exceed 1."""
 DENOMINATORS = (1, 2, 3, 4, 5, 8, 10, 20, 50, 100, 1000, 10**4, 10**6)
 ROUNDS = 3
+WIDEST = 16
+"""Proposals measured together at most."""
 
 
 def shrink(case: Case, instance: Instance, horizon: int, max_trials: int = 600) -> tuple[Instance, list[int]] | None:
@@ -35,6 +38,8 @@ def shrink(case: Case, instance: Instance, horizon: int, max_trials: int = 600) 
 class _Shrinker:
     def __init__(self, case: Case, horizon: int, max_trials: int) -> None:
         self.case, self.horizon, self.left = case, horizon, max_trials
+        compiled = case.process is None or hasattr(case.process, "run_arrays")
+        self.widest = WIDEST if compiled else 1  # a method in plain Python runs one instance after the other
 
     def run(self, instance: Instance) -> tuple[Instance, list[int]] | None:
         best = self.settled(exactly(instance))
@@ -54,7 +59,7 @@ class _Shrinker:
                 best = self._descend(best, proposals)
             if repr(best.to_json()) == before or self.left <= 0:
                 break
-        seen = self._measured(best)
+        seen = self._measured([best])
         return best, seen.violations(0)
 
     def settled(self, instance: Instance) -> Instance | None:
@@ -67,31 +72,46 @@ class _Shrinker:
             return None
         return settled
 
-    def _measured(self, instance: Instance) -> Measurement:
-        return measure(self.case, Batch.of([instance.as_float()]), self.horizon)
+    def _measured(self, instances: list[Instance]) -> Measurement:
+        return measure(self.case, Batch.of([instance.as_float() for instance in instances]), self.horizon)
 
     def fails(self, instance: Instance) -> bool:
         """Whether it fails clearly: the ratio by MARGIN, an excess by ten tolerances."""
         self.left -= 1
-        seen = self._measured(instance)
-        if not seen.candidates()[0]:
-            return False
-        clear = seen.excess > 10 * seen.tolerance[0]
+        return bool(self._failing([instance])[0])
+
+    def _failing(self, trials: list[Instance]) -> Array:
+        """(B,): which of the instances, all of one shape, fail clearly."""
+        seen = self._measured(trials)
+        clear = seen.excess > 10 * seen.tolerance[:, None, None]
         if seen.ratio is not None:  # without a ratio (a bound of 0, a measured 0) the excess speaks
             clear = np.where(np.isnan(seen.ratio)[..., None], clear, seen.ratio[..., None] > 1 + MARGIN)
-        return bool(clear.any())
+        return np.asarray(seen.candidates() & clear.reshape(len(clear), -1).any(axis=1))
 
     def _descend(self, best: Instance, proposals: Callable[[Instance], Iterator[Instance]]) -> Instance:
         """Takes the first proposal that still fails, and starts over from it, until none does."""
-        improved = True
-        while improved and self.left > 0:
-            improved = False
-            for proposal in proposals(best):
-                trial = self.settled(proposal)
-                if trial is not None and self.left > 0 and self.fails(trial):
-                    best, improved = dataclasses.replace(trial, name=""), True
-                    break
+        while self.left > 0:
+            found = self._first_failing(proposals(best))
+            if found is None:
+                break
+            best = dataclasses.replace(found, name="")
         return best
+
+    def _first_failing(self, proposals: Iterator[Instance]) -> Instance | None:
+        """The first of the proposals, all of one shape, that fails; None where none does before the trials are spent.
+
+        They are measured 1, 2, 4, ... at a time, because a batch costs hardly more than one of them; those behind the first that fails are no trials.
+        """
+        settled = filter(None, map(self.settled, proposals))
+        width = 1
+        while self.left > 0 and (trials := list(itertools.islice(settled, min(width, self.left)))):
+            first = np.flatnonzero(self._failing(trials))
+            if first.size:
+                self.left -= int(first[0]) + 1
+                return trials[int(first[0])]
+            self.left -= len(trials)
+            width = min(2 * width, self.widest)
+        return None
 
     def _simpler_arrays(self, instance: Instance) -> Iterator[Instance]:
         for field in ("rewards", "transitions", "policy", "mu", "rho", "other"):
@@ -233,32 +253,44 @@ def exactly(instance: Instance) -> Instance:
 def _exact_extra(values: Array) -> Array:
     """Simplest fractions; rows that are distributions to rounding sum to exactly 1."""
     values = np.asarray(values, dtype=np.float64)
-    rows = values.ndim and (values >= 0).all() and np.allclose(values.sum(axis=-1), 1, rtol=0, atol=1e-12)
-    return np.asarray(exact_rows(values) if rows else simplest_array(values))
+    return np.asarray(exact_rows(values) if _are_rows(values) else simplest_array(values))
 
 
 def rounded_instance(instance: Instance, d: int) -> Instance:
     """The instance in rationals of denominator `d` (rewards, probabilities, discount); settings as simple as they come."""
-    exact = exactly(instance)
     rows: dict[str, Any] = {}
     for field in ("transitions", "mu", "rho", "policy", "other"):
-        value = getattr(exact, field)
-        positive = value is not None and all((x > 0) for x in value.reshape(-1))
+        value = getattr(instance, field)
+        positive = value is not None and bool((value > 0).all())
         rows[field] = None if value is None else _rounded_rows(value, max(d, 2 * value.shape[-1]), positive)
-    if (exact.mu == exact.rho).all():
+    if np.array_equal(instance.mu, instance.rho):
         rows["rho"] = rows["mu"]
-    discount = rational(min(Fraction(round(fraction(exact.discount) * d), d), Fraction(d - 1, d)))
-    settings = {
-        key: rational(Fraction(float(fraction(value))).limit_denominator(d)) if fraction(value) > Fraction(1, d) else value
-        for key, value in exact.settings.items()
-    }
+    discount = rational(min(Fraction(round(_simple(instance.discount) * d), d), Fraction(d - 1, d)))
+    simple = {key: _simple(value) for key, value in instance.settings.items()}
+    settings = {key: rational(Fraction(float(value)).limit_denominator(d) if value > Fraction(1, d) else value) for key, value in simple.items()}
     extras: dict[str, Any] = {}
-    for key, value in exact.extras.items():
-        is_rows = value.ndim > 0 and all(x >= 0 for x in value.reshape(-1)) and bool(np.all(value.sum(axis=-1) == 1))
-        whole = is_rows and all(x in (0, 1) for x in value.reshape(-1))
-        positive = is_rows and all(x > 0 for x in value.reshape(-1))
-        extras[key] = value if whole else _rounded_rows(value, max(d, 2 * value.shape[-1]), positive) if is_rows else _rounded(value, d)
-    return dataclasses.replace(exact, **rows, rewards=_rounded(exact.rewards, d), discount=discount, settings=settings, extras=extras)
+    for key, value in instance.extras.items():
+        values = np.asarray(value)
+        is_rows = _are_rows(values)
+        whole = is_rows and bool(((values == 0) | (values == 1)).all())
+        positive = is_rows and bool((values > 0).all())
+        kept = rational_array(values) if whole else None
+        width = max(d, 2 * values.shape[-1]) if is_rows else d
+        extras[key] = kept if kept is not None else _rounded_rows(values, width, positive) if is_rows else _rounded(values, d)
+    return dataclasses.replace(instance, **rows, rewards=_rounded(instance.rewards, d), discount=discount, settings=settings, extras=extras)
+
+
+def _simple(value: Any) -> Fraction:
+    """A number as a fraction: a float as the simplest one beside it."""
+    return fraction(simplest(float(value)) if isinstance(value, float | np.floating) else value)
+
+
+def _are_rows(values: Array) -> bool:
+    """Whether the rows along the last axis are distributions, exactly or, in floats, to rounding."""
+    if not values.ndim or not (values >= 0).all():
+        return False
+    sums = values.sum(axis=-1)
+    return bool(np.all(sums == 1) if values.dtype == object else np.allclose(sums, 1, rtol=0, atol=1e-12))
 
 
 def _fewer_states(instance: Instance) -> Iterator[tuple[Instance, list[int]]]:
@@ -315,7 +347,14 @@ def _largest_denominator(values: Array) -> int:
 
 
 def _rounded(values: Array, d: int) -> Array:
-    return rational_array([Fraction(round(fraction(x) * d), d) for x in values.reshape(-1)]).reshape(values.shape)
+    return rational_array([rational(round(x)) / d for x in _times(values.reshape(-1), d)]).reshape(values.shape)
+
+
+def _times(numbers: Array, d: int) -> list[Any]:
+    """d times each number: fractions of exact ones, floats of floats, where one that rounding alone keeps from being whole or half is so."""
+    if numbers.dtype == object:
+        return [fraction(x) * d for x in numbers]
+    return [round(x, 9) for x in (numbers * d).tolist()]
 
 
 def _rounded_rows(rows: Array, d: int, interior: bool) -> Array | None:
@@ -325,7 +364,7 @@ def _rounded_rows(rows: Array, d: int, interior: bool) -> Array | None:
         return None
     out = []
     for row in flat:
-        exact = [fraction(x) * d for x in row]
+        exact = _times(row, d)
         whole = [int(x) for x in exact]
         if interior:
             whole = [max(1, w) for w in whole]
@@ -335,7 +374,7 @@ def _rounded_rows(rows: Array, d: int, interior: bool) -> Array | None:
         while sum(whole) > d:
             k = max((j for j in range(len(whole)) if whole[j] > int(interior)), key=lambda j: whole[j] - exact[j])
             whole[k] -= 1
-        out.append([Fraction(w, d) for w in whole])
+        out.append([rational(w) / d for w in whole])
     return rational_array(out).reshape(rows.shape)
 
 

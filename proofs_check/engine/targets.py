@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy
 
-from mdps.errors import ModelError, nearest
+from mdps.errors import ModelError
 from proofs_check.claim import Claim
 from proofs_check.engine.claim_files import checked, claims_of_file
 from proofs_check.engine.measure import ROLES
@@ -20,7 +20,7 @@ def resolve(targets: Iterable[Any] | Any | None, sampled: bool = False) -> list[
     """Claims with the form that was asked for (None: all); `sampled` ones among them only where that is said.
 
     raises  ModelError: an unknown name, nothing named, or a sampled claim where only exact ones can be judged"""
-    from proofs_check.catalogue import all_claims, claims, get_claim
+    from proofs_check.catalogue import all_claims, claims, get_claim, unknown
 
     known = all_claims() if sampled else claims()
     if targets is None:
@@ -41,8 +41,7 @@ def resolve(targets: Iterable[Any] | Any | None, sampled: bool = False) -> list[
         else:
             identifier, _, form = str(target).partition(":")
             if identifier not in all_claims():
-                near = nearest(identifier, [*known, *families])
-                raise ModelError(f"unknown claim or family {identifier!r}.{near} `pgtheory claims` lists all")
+                raise unknown(identifier, families=True)
             out.append((_if(sampled, get_claim(identifier)), form or None))
     if not out:
         raise ModelError("nothing to verify: no claim was named")

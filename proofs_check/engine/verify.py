@@ -72,13 +72,18 @@ def verify(
     raises     ModelError: unknown claim, form, budget or quantity
     """
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    chosen = [changed(claim, form, bound, settings, method) for claim, form in resolve(targets, sampled=instance is None and method is None)]
-    budget_of = budgets.budget(budget) if bound is None else budgets.for_another_bound(budgets.budget(budget))
-    model = _model(instance)
-    cases = [claim.cases() for claim in chosen]  # kept: a case makes its digest once
-    with_controls = controls and model is None and method is None
-    jobs_list = [case for of_one in cases for case in of_one if case.kind == "statement" or with_controls]
-    verdicts = _run_all(jobs_list, budget_of, seed, jobs, scheduler, model, store, fresh, progress)
+    everything = targets is None and (store is None or fresh) and scheduler is None and instance is None and method is None
+    with contextlib.ExitStack() as stack:
+        ready = schedule.start(_workers(jobs)) if everything and _workers(jobs) > 1 else None
+        if ready is not None:
+            stack.callback(ready.end)
+        chosen = [changed(claim, form, bound, settings, method) for claim, form in resolve(targets, sampled=instance is None and method is None)]
+        budget_of = budgets.budget(budget) if bound is None else budgets.for_another_bound(budgets.budget(budget))
+        model = _model(instance)
+        cases = [claim.cases() for claim in chosen]  # kept: a case makes its digest once
+        with_controls = controls and model is None and method is None
+        jobs_list = [case for of_one in cases for case in of_one if case.kind == "statement" or with_controls]
+        verdicts = _run_all(jobs_list, budget_of, seed, jobs, scheduler, model, store, fresh, progress, ready)
     out = []
     for claim, of_one in zip(chosen, cases, strict=True):
         keys = [(case.claim, case.name, case.digest()) for case in of_one]
@@ -112,7 +117,16 @@ def _model(instance: Any) -> Any:
 
 
 def _run_all(
-    cases: list[Any], budget: Budget, seed: int, jobs: int | None, scheduler: str | None, model: Any, store: Any, fresh: bool, progress: Any
+    cases: list[Any],
+    budget: Budget,
+    seed: int,
+    jobs: int | None,
+    scheduler: str | None,
+    model: Any,
+    store: Any,
+    fresh: bool,
+    progress: Any,
+    ready: schedule.Ready | None,
 ) -> dict[tuple[str, str, str], v.FormVerdict]:
     """Verdicts by (claim, form, digest), from the store where they are known."""
     if progress is not None:
@@ -134,13 +148,13 @@ def _run_all(
         _record(out, case, result, progress)
 
     missing = _in_order(missing)
-    workers = min(jobs if jobs is not None else min(2, os.cpu_count() or 1), len(missing))
+    workers = min(_workers(jobs), len(missing))
     elsewhere = scheduler is not None or (workers > 1 and len(missing) > 3)
     movable = [elsewhere and schedule.portable(case) for case in missing]
     sent, here = ([case for case, moves in zip(missing, movable, strict=True) if moves is wanted] for wanted in (True, False))
     if sent:
         tasks = [schedule.job_of(case, chosen, seed, model) for case in sent]
-        results = schedule.in_processes(tasks, workers) if scheduler is None else schedule.on_cluster(tasks, scheduler)
+        results = schedule.in_processes(tasks, workers, ready=ready) if scheduler is None else schedule.on_cluster(tasks, scheduler)
         with contextlib.closing(results):
             for k, result in results:
                 keep(sent[k], result, chosen)
@@ -151,6 +165,10 @@ def _run_all(
         else:
             keep(case, schedule.examine(case, chosen, seed, model, progress), chosen)
     return out
+
+
+def _workers(jobs: int | None) -> int:
+    return jobs if jobs is not None else min(2, os.cpu_count() or 1)
 
 
 def _known(store: Any, case: Any, enough: list[Budget], seed: int, model: Any) -> v.FormVerdict | None:
@@ -182,7 +200,8 @@ def _in_order(cases: list[Any]) -> list[Any]:
     """Cheap claims first, and few claims at a time, a form of each in turn.
 
     The forms of a claim share their named instances, which a process makes once while it is at them, and their method, which is compiled the first
-    time: by one process, while the others are at other claims, and not by all of them at once."""
+    time: by one process, while the others are at other claims, and not by all of them at once.  Worker processes of this machine keep to their claims
+    whatever the order (`schedule.in_processes`); workers elsewhere take the next form."""
     forms: dict[str, list[Any]] = {}
     for case in cases:
         forms.setdefault(case.claim, []).append(case)

@@ -15,11 +15,15 @@ FOLDER = pathlib.Path(__file__).parents[2] / "experiments"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if "def experiment(" in path.read_text())
 
 
+LONG = {"exponential_time"}
+"""Ten seconds and more, kernels of its own to be compiled among them; the others take one to five."""
+
+
 def test_there_are_experiments():
-    assert {"softmax_pg_rates", "entropy_npg_rate", "improper_queues"} <= set(NAMES)
+    assert {"softmax_pg_rates", "entropy_npg_rate", "improper_queues"} | LONG <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in NAMES])
 def test_an_experiment_shows_its_facts(name, tmp_path, capsys):
     module = importlib.import_module(f"experiments.{name}")
     assert report(name, module.experiment, [str(tmp_path)]) == 0, capsys.readouterr().out

@@ -68,7 +68,7 @@ def test_every_sampled_instance_meets_the_assumptions(identifier):
 
 def _sampled_instances_meet_the_assumptions(case):
     for states, actions in case.domain.sizes()[:6]:
-        batch = drawn(case.domain, states, actions, 40, case.settings)
+        batch = drawn(case.domain, states, actions, 16, case.settings)
         for k in range(batch.size):
             assert not case.domain.broken(batch[k]) and in_range(case.settings, batch[k])
         rows = [batch.transitions, batch.mu, batch.rho, batch.policy, *([batch.other] if batch.other is not None else [])]

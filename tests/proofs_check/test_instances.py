@@ -19,6 +19,7 @@ from proofs_check.instances import BANDITS, HARD, LARGE, REAL, SMALL, dressed, i
 
 
 @pytest.mark.exact
+@pytest.mark.catalogue
 @pytest.mark.parametrize("identifier", OF_CLAIM)
 def test_named_instances_are_exact_and_meet_the_assumptions(identifier):
     for case in distinct(OF_CLAIM[identifier], "instances", "domain", "settings"):

@@ -14,6 +14,7 @@ import threading
 import time
 
 import pytest
+from dying import die
 from small import TINY, claim
 
 from mdps.errors import ModelError
@@ -88,13 +89,9 @@ def test_a_killed_worker_process_loses_nothing(serial, tmp_path):
 
 def test_a_job_that_kills_every_worker_is_named(monkeypatch):
     """A pool whose workers die at once, whatever they are given."""
-    monkeypatch.setattr(schedule, "_begin", _die)
+    monkeypatch.setattr(schedule, "_begin", die)
     with pytest.raises(ModelError, match=r"worker processes keep dying.*performance-difference"):
         list(schedule.in_processes(jobs_of(["performance-difference"]), 2))
-
-
-def _die(files):
-    os._exit(9)
 
 
 def test_a_worker_with_other_sources_refuses():
@@ -113,6 +110,25 @@ def test_only_what_the_catalogue_holds_leaves_the_process():
     assert all(schedule.portable(case) for name in CHEAP for case in all_claims()[name].cases())
     changed = all_claims()["change-of-measure"].replace(bound="2*rho_over_mu*gap_mu").cases()[0]
     assert not schedule.portable(changed)
+
+
+def test_a_worker_stays_with_a_claim_and_helps_with_the_largest_when_none_is_left_to_begin():
+    first, second = schedule.Lane(), schedule.Lane()
+    waiting = {"a": [0, 1], "b": [2, 3, 4, 5], "c": [6]}
+    taken = [schedule._next_for(lane, [first, second], waiting) for lane in (first, second, first, second, first, first, second)]
+    assert taken == [0, 2, 1, 3, 6, 4, 5] and not waiting
+
+
+def test_workers_that_wait_for_work_do_it_and_end(serial):
+    import multiprocessing
+
+    jobs = jobs_of(CHEAP)
+    found = dict(schedule.in_processes(jobs, 2, ready=schedule.start(2)))
+    assert [found[k].verdict for k in range(len(jobs))] == [form.verdict for claim in serial.verdicts for form in (*claim.forms, *claim.controls)]
+    assert not multiprocessing.active_children()
+    idle = schedule.start(1)
+    idle.end()
+    idle.end()
 
 
 def test_interrupting_ends_the_workers():
@@ -217,21 +233,65 @@ def test_without_dask_the_extra_is_named(monkeypatch):
 # Runs that are killed
 
 
-RUN = """
-import sys
+RUNS = """
+import os, sys
+from proofs_check.catalogue import all_claims
 from proofs_check.engine.verify import verify
 from proofs_check.store import Store
-with Store(sys.argv[1]) as store:
-    print("ready", flush=True)
-    verify(sys.argv[2].split(","), budget="quick-3", jobs=int(sys.argv[3]), store=store)
-    print("done", flush=True)
+names = sys.argv[1].split(",")
+forms = [name for name in names for _ in all_claims()[name].cases()]  # what a run loads before it begins
+
+for line in sys.stdin:
+    word, rest = line.rstrip().split(" ", 1)
+    if word == "start":
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                with Store(rest) as store:
+                    verify(names, budget="quick-3", jobs=1, store=store)
+                status = 0
+            finally:
+                os._exit(status)
+        print(child, flush=True)
+    else:
+        ended, status = os.waitpid(int(rest), os.WNOHANG if word == "poll" else 0)
+        print(os.waitstatus_to_exitcode(status) if ended else "", flush=True)
 """
 
 
-def started(path, jobs=1, names=CHEAP):
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN, str(path), ",".join(names), str(jobs)], stdout=subprocess.PIPE, text=True, env=environment(), cwd=ROOT, start_new_session=True
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def runs():
+    """A process that has loaded everything and forks off a run whenever it is asked for one: a start costs seconds otherwise."""
+    command = [sys.executable, "-c", RUNS, ",".join(CHEAP)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), cwd=ROOT) as process:
+        yield process
+        process.stdin.close()
+
+
+class Run:
+    """A run in a process of its own, which nothing outlives a SIGKILL of."""
+
+    def __init__(self, runs, path):
+        self._runs, self.returncode = runs, None
+        self.pid = int(self._asked(f"start {path}"))
+
+    def _asked(self, line):
+        self._runs.stdin.write(line + "\n")
+        self._runs.stdin.flush()
+        return self._runs.stdout.readline().strip()
+
+    def poll(self):
+        return self._ended("poll")
+
+    def wait(self):
+        return self._ended("wait")
+
+    def _ended(self, word):
+        if self.returncode is None:
+            status = self._asked(f"{word} {self.pid}")
+            self.returncode = int(status) if status else None
+        return self.returncode
 
 
 def any_record(path):
@@ -254,22 +314,20 @@ def records(path):
     return [(name, form, {k: x for k, x in json.loads(payload).items() if k != "seconds"}) for name, form, payload in rows if name]
 
 
-def test_a_run_killed_at_any_instant_goes_on_where_it_was(serial, tmp_path):
+def test_a_run_killed_at_any_instant_goes_on_where_it_was(serial, runs, tmp_path):
     """kill -9 after a random number of finished forms and a random moment more, again and again, until a run comes to its end."""
     path, chance, before = tmp_path / "evidence.sqlite", random.Random(4), 0
     for attempt in range(12):
-        process = started(path)
-        process.stdout.readline()
+        process = Run(runs, path)
         wanted = before + chance.randint(1, 3)
         while process.poll() is None and attempt < 11:
             with Store(path) as store:
                 if len(store) >= wanted:
                     time.sleep(chance.random() * 0.2)
-                    os.killpg(process.pid, signal.SIGKILL)
+                    os.kill(process.pid, signal.SIGKILL)
                     break
             time.sleep(0.01)
         process.wait()
-        process.stdout.close()
         kept = records(path)
         assert len(kept) >= before and len({(name, form) for name, form, _ in kept}) == len(kept)  # nothing lost, nothing done twice
         before = len(kept)
@@ -280,14 +338,12 @@ def test_a_run_killed_at_any_instant_goes_on_where_it_was(serial, tmp_path):
     assert {(name, form): payload for name, form, payload in kept} == expected
 
 
-def test_two_runs_at_once_share_one_store(serial, tmp_path):
+def test_two_runs_at_once_share_one_store(serial, runs, tmp_path):
     path = tmp_path / "evidence.sqlite"
-    first = started(path)
+    first = Run(runs, path)
     while first.poll() is None and not (path.exists() and any_record(path)):
         time.sleep(0.01)
-    for process in (first, started(path)):
-        process.communicate()
-        assert process.returncode == 0
+    assert [process.wait() for process in (first, Run(runs, path))] == [0, 0]
     expected = {(f["claim"], f["form"]): f for f in figures(serial)}
     kept = records(path)
     assert len(kept) < 2 * len(expected)  # what one has finished the other does not begin

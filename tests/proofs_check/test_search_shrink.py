@@ -14,6 +14,7 @@ from mdps.rational import fraction, rational
 from pgtheory.policy_gradient import NaturalPG, PolicyIteration, SoftmaxPG
 from proofs_check import quantities as q
 from proofs_check.domains import Between, Domain, bandits, in_range
+from proofs_check.engine import shrink as shrinking
 from proofs_check.engine.certify import confirm
 from proofs_check.engine.measure import compare, measure, record_times, tolerance, trajectory
 from proofs_check.engine.search import Found, by_shape, generator, search
@@ -157,6 +158,30 @@ def test_a_violation_without_a_ratio_is_still_a_candidate():
     assert _Shrinker(mixed, 3, 10).fails(instance)
 
 
+@pytest.mark.parametrize("name", ["no curvature", "the natural gradient needs one term"])
+def test_proposals_measured_together_shrink_as_one_after_the_other(name, monkeypatch):
+    """Whatever the trials, which are counted up to the first that fails."""
+    case, found = hunted(name)
+    instance, _, _, horizon = found.refutation
+    for trials in (25, 600):
+        together = shrink(case, instance, horizon, max_trials=trials)
+        with monkeypatch.context() as patched:
+            patched.setattr(shrinking, "WIDEST", 1)
+            alone = shrink(case, instance, horizon, max_trials=trials)
+        assert together is not None and alone is not None
+        assert together[0].to_json() == alone[0].to_json() and together[1] == alone[1]
+
+
+def test_named_instances_are_stacked_once_and_never_taken_for_others():
+    few = random_instances(8, 2, 2, count=3)
+    assert by_shape(iter(few))[0] is by_shape(few)[0]
+    assert by_shape(few[:2])[0].size == 2
+    for _ in range(20):
+        others = random_instances(9, 1, 3, count=2)
+        np.testing.assert_array_equal(by_shape(others)[0].rewards[1], others[1].as_float().rewards)
+        del others
+
+
 def test_what_is_trivial_is_counted_apart():
     vacuous = the_case(claim(q.gap_rho <= 100 / (1 - q.gamma), domain=ANYTHING, trivial=1 / (1 - q.gamma)))
     seen = search(vacuous, TINY, 0, lambda *c: None)
@@ -234,6 +259,15 @@ def test_rounded_instances_have_small_denominators_and_stay_distributions():
             assert max(int(x.q) for x in rows.reshape(-1)) <= 20
         assert fraction(rounded.discount) <= Fraction(19, 20) and int(rounded.discount.q) <= 20
         assert isinstance(rounded.discount, type(rational(1)))
+
+
+@pytest.mark.exact
+def test_an_instance_is_rounded_alike_in_floats_and_in_the_fractions_that_they_mean():
+    rng = np.random.default_rng(3)
+    domain = Domain(policy="any", mu="any", rewards=None)
+    batch = domain.decode(rng.choice([0.3, 1.0], (40, 1)) * rng.standard_normal((40, domain.length(2, 3, 0))), 2, 3, {})
+    for k in range(batch.size):
+        assert rounded_instance(batch[k], 20).to_json() == rounded_instance(exactly(batch[k]), 20).to_json()
 
 
 def test_times_to_confirm_are_the_clearest_and_the_earliest_first():

@@ -24,10 +24,12 @@ from proofs_check.engine import budget as budgets
 from proofs_check.engine import examination
 from proofs_check.engine.certify import confirm
 from proofs_check.engine.examination import verify_case
+from proofs_check.engine.measure import measure
 from proofs_check.engine.replay import replay
 from proofs_check.engine.targets import resolve
 from proofs_check.engine.verify import verify
-from proofs_check.instance import Instance
+from proofs_check.instance import Batch, Instance
+from proofs_check.instances import named
 from proofs_check.quantities import gap
 from proofs_check.statement import Statement, equal
 from proofs_check.verdict import as_dict, form_verdict
@@ -326,3 +328,19 @@ def test_targets_may_be_families_files_and_claims(tmp_path):
     assert resolve([made, "performance-difference"])[0] == (made, None)
     with pytest.raises(ModelError, match="no file"):
         resolve(tmp_path / "none.py")
+
+
+def test_what_exact_arithmetic_shows_to_be_rounding_is_no_unconfirmed_candidate():
+    """Two sides that are equal and leave the rationals: balls overlap at every precision, and bound how far apart they can be."""
+    alike = claims()["general-utility-policy-gradient"]
+    case = alike.case(alike.form("entropy"))
+    instance = next(i for i in named(case) if i.shape == (2, 2))
+    outcome = confirm(case, instance, [0], most_bits=512)
+    assert outcome.status == "undecided" and 0 < outcome.apart < examination.EXACT
+    seen = measure(case, Batch.of([instance.as_float()]), 0)
+    seen = dataclasses.replace(seen, excess=np.full_like(seen.excess, 1.0))  # as if float64 had erred
+    examined = examination.Examination(case, TINY, 0, None)
+    assert examined.candidate(instance.as_float(), seen, 0, 0, most_bits=512) is None
+    assert examined.unconfirmed == 0 and "rounding" in examined.notes[-1]
+    coarse = examination.Examination(case, TINY, 0, None)
+    assert coarse.candidate(instance.as_float(), seen, 0, 0, most_bits=64) is None and coarse.unconfirmed == 1  # no precision tried

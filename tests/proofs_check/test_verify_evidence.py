@@ -122,6 +122,7 @@ def test_a_users_changed_method_asks_for_new_evidence(tmp_path):
     assert digests[0] != digests[1]
 
 
+@pytest.mark.slow  # test_scheduler.py has the same of a smaller budget, with a worker killed on the way
 def test_figures_do_not_depend_on_the_number_of_workers():
     targets = ["performance-difference", "change-of-measure"]
     runs = [verify(targets, budget="quick", jobs=jobs) for jobs in (1, 2)]
