@@ -2,19 +2,17 @@
 
 A claim's `chain` says, for a form, which rules make it of which lemmas, in order:
 
-    chain={"derived": (
-        cite("softmax-sufficient-increase:any step"),                            V increases by at least ... |grad|^2
+    chain={"rate": (
+        cite("softmax-sufficient-increase:at least"),                            V increases by at least ... |grad|^2
         weaken("gradient_norm", "softmax-lojasiewicz:mdp", start="mu"),          the gradient is at least ... gap
         square_recursion("gap_mu"),                                              gap_t <= 1/(kappa t)
         under("change-of-measure:gap"),                                          gap(rho) <= |rho/mu| gap(mu)
     )}
 
 `compose` carries this out on the statements as they stand in the catalogue and compares what comes out with the theorem's statement: equal as
-functions,
-or stronger by a factor that it reports.  It fails where a lemma bounds the wrong side, where a bound does not move in the needed direction, where a
-rule's
-hypothesis does not have its form, or where a lemma speaks of other instances or another method than the theorem.  The rules are proved in
-`proofs_check.rules`; a lemma's own truth is another matter, and its own claim.
+functions, or stronger by a factor that it reports.  It fails where a lemma bounds the wrong side, where a bound does not move in the needed
+direction, where a rule's hypothesis does not have its form, or where a lemma speaks of other instances or another method than the theorem.  The
+rules are proved in `proofs_check.rules`; a lemma's own truth is another matter, and its own claim.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def draw() -> Figure:
         model = MODEL.replace(discount=float(discount))
         for i, step in enumerate(STEPS):
             taken[i, j] = first_within(pgtheory.run(model, pgtheory.SoftmaxPG(float(step)), MOST), SHARE)
-    smooth = 2 * (1 - DISCOUNTS) ** 2  # 1/L with L = (max r - min r) / (2 (1 - gamma)^2), rewards between 0 and 1
+    smooth = 20 / 7 * (1 - DISCOUNTS) ** 2  # 1/L with L = 7 (max r - min r) / (20 (1 - gamma)^2), rewards between 0 and 1
     figure = Figure(figsize=(6.6, 4.6), constrained_layout=True)
     ax = plot_map(STEPS, DISCOUNTS, taken, figure.add_subplot(), most=MOST, limit=np.where(smooth >= STEPS[0], smooth, np.nan))
     ax.set_title("Two states: steps far beyond 1/L still arrive, and sooner", fontsize=10, loc="left", color=INK)

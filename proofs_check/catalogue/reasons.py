@@ -81,7 +81,8 @@ REASONS: dict[str, dict[str, str]] = {
     "softmax-mdp-one-over-t:one step, derived": {
         "step size doubled": ANY_LONGER_STEP, "rule of eta: constant 2 doubled": ANY_LONGER_STEP,
         "rule of eta: exponent of (1-gamma): 2 -> 1": ANY_LONGER_STEP, "rule of eta: factor (1-gamma)**2 dropped": ANY_LONGER_STEP,
-        "assumption dropped: full support of mu": NO_SUPPORT,
+        "assumption dropped: full support of mu":
+            "where mu vanishes and the optimal policy goes the mismatch is infinite and the bound 0; where neither does the ratio is 0/0",
     },
     "softmax-mdp-one-over-t:printed": {
         "assumption dropped: full support of mu": NO_SUPPORT,

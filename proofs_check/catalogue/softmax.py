@@ -135,7 +135,7 @@ one_over_t = Claim(
             gap(q.rho, q.T) <= 16 * q.S * q.mismatch**2 * q.inverse_mu / (q.c_inf**2 * (1 - q.gamma) ** 2 * (q.T + 1)),
             process=SoftmaxPG(step_size=q.eta),
             settings={q.eta: (1 - q.gamma) ** 3 / 8},
-            horizon=20_000,
+            horizon=10_000,
             instances=PATIENT,
             because="with a step of (1-gamma)^3/8 one state alone needs 8/(1-gamma)^3 steps to move its logits by a constant",
         ),
