@@ -61,8 +61,8 @@ def verify(
 
     targets    claim ids, "id:form", families, paths of claim files, or `Claim` objects; all of the catalogue if left out
     budget     "quick" (which the forms that are not known yet share, `engine.budget`), "standard" or "deep"
-    jobs       worker processes on this machine;  scheduler  "tcp://host:port" of a Dask scheduler whose workers do the work instead.  Neither
-               changes a figure; only claims of the catalogue leave this process, one's own are verified here
+    jobs       worker processes on this machine, all cores if left out;  scheduler  "tcp://host:port" of a Dask scheduler whose workers do the
+               work instead.  Neither changes a figure; only claims of the catalogue leave this process, one's own are verified here
     bound      another right side for the first form (or the one named in "id:form"), as text: its controls are left out,
                and runs are at least as long as the standard budget's
     settings   {name: expression}: other settings, such as {"eta": "1/10"}
@@ -168,7 +168,7 @@ def _run_all(
 
 
 def _workers(jobs: int | None) -> int:
-    return jobs if jobs is not None else min(2, os.cpu_count() or 1)
+    return jobs if jobs is not None else os.cpu_count() or 1
 
 
 def _known(store: Any, case: Any, enough: list[Budget], seed: int, model: Any) -> v.FormVerdict | None:
