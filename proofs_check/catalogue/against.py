@@ -14,6 +14,8 @@ detour          a loop that is worth a little more than staying, and looks bad u
 seldom_at_work  only one state pays, for an action that is rare; mu is elsewhere, where nothing is learnt as long as that action is rare
 plateau         good, better and many bad arms: the good ones gain on the bad ones first, and the best one waits
 large_rewards   three arms whose best one is as fast as a worse one in the first step, with rewards far outside of [0, 1]
+choices_for_their_own_sake
+                a little reward is given up in every step for the sake of a choice between equals
 mended_too_late ending at once is better than going on, until the next state has been mended; rewards far outside of [0, 1]
 """
 
@@ -253,6 +255,20 @@ def mended_too_late(scale: int) -> Callable[[], Instance]:
     return made
 
 
+def choices_for_their_own_sake(pay: str, discount: str) -> Callable[[], Instance]:
+    """State 0 leads to state 1, where staying pays 1 and leaving nothing for ever, or to state 2, which pays `pay` to either action: a soft-optimal
+    policy goes where it may choose, as long as that costs less than the entropy is worth."""
+
+    @functools.cache
+    def made() -> Instance:
+        moves = [[[0, 1, 0, 0], [0, 0, 1, 0]], [[0, 1, 0, 0], [0, 0, 0, 1]], [[0, 0, 1, 0]] * 2, [[0, 0, 0, 1]] * 2]
+        pays = rational_array([[0, 0], [1, 0], [pay, pay], [0, 0]])
+        mu, policy = rational_array([1, 0, 0, 0]), rational_array([["1/2", "1/2"]] * 4)
+        return Instance(rational_array(moves), pays, rational(discount), mu, mu, policy, name="choices for their own sake")
+
+    return made
+
+
 CURVED = (Against(crossing(12, "1/20", "3/10000"), times=(0,)), Against(crossing(12, "1/20", "3/10000", right="11/20"), times=(0,)))
 STEPS = tuple(dataclasses.replace(entry, settings={"eta": "9/100000000"}) for entry in CURVED)
 STEEP = Against(crossing(24, "1/200", "1/1000000"), times=(0,))
@@ -290,7 +306,10 @@ AGAINST: dict[str, tuple[Against, ...]] = {
     "smoothness-direct:printed": (Against(sticky(8, "1/100", "1/100000"), times=(0,)),),
     "gradient-domination-direct:start": (Against(out_of_reach, times=(0,)),),
     "entropy-smoothness:derived": (Against(ENTROPIES, times=(0,)),),
-    "soft-bellman-facts:loss of the soft-optimal policy": (Against(needle(16), {"tau": "2/5"}, times=(0,)),),
+    "soft-bellman-facts:loss of the soft-optimal policy": (
+        Against(needle(16), {"tau": "2/5"}, times=(0,)),
+        Against(choices_for_their_own_sake("469/500", "99/100"), {"tau": "1/10"}, times=(0,)),
+    ),
     "finite-horizon-simultaneous-pg:rate": (Against(many_bandits(52, 16), {"H": "1"}, times=(0,)),),
     "finite-horizon-dynamic-pg:epoch": tuple(Against(made, {"H": "1"}, times=(0,)) for made in (many_bandits(64, 3), many_bandits(1, 3, bad=31))),
 }

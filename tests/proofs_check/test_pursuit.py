@@ -129,7 +129,10 @@ REFUTED_BY_HAND = {
 }
 
 
-@pytest.mark.parametrize(("key", "name"), REFUTED_BY_HAND.items())
+ALSO = [("soft-bellman-facts:loss of the soft-optimal policy", "exponent of log(A): 1 -> 2")]
+
+
+@pytest.mark.parametrize(("key", "name"), [*REFUTED_BY_HAND.items(), *ALSO])
 def test_what_no_search_breaks_a_person_has_broken(key, name):
     """In exact arithmetic, while the theorem holds on the same instance."""
     identifier, form = key.split(":")
