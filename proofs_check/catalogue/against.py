@@ -41,8 +41,6 @@ class Against:
     settings: dict[str, str] = dataclasses.field(default_factory=dict)
     times: tuple[int, ...] = ()
     """Steps at which exact arithmetic is asked even where float64 sees no violation above rounding; empty: only where it does."""
-    steps: int = 0
-    """Steps of the run at least, where the search's own horizon is too short."""
 
 
 def crossing(length: int, leave: str, patience: str, right: str = "1/2", pay: str = "1", sure: str = "1/2") -> Callable[[], Instance]:

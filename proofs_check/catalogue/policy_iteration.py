@@ -28,6 +28,11 @@ policy_iteration = Claim(
             because="optimality may travel one state per improvement, so early steps gain no more than a Bellman backup",
         ),
         Control(
+            "no more is left than was gained",
+            q.gap_sup <= q.value_increase_sup,
+            because="a step that gains little may let the next one gain a lot",
+        ),
+        Control(
             "one step suffices",
             equal(q.gap_sup, 0),
             horizon=1,

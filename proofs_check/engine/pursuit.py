@@ -114,8 +114,8 @@ class Pursuit:
         if not any(quarry.hunted for quarry in quarries):
             return
         self._begin(quarries, budget, self.work + most_work)
-        for instance, times, steps in made_for(self.case):
-            horizon = max(budget.horizon(instance.shape[0]), steps, *times)
+        for instance, times in made_for(self.case):
+            horizon = max(budget.horizon(instance.shape[0]), *times)
             self._look(Batch.of([instance.as_float()]), [instance], None, quarries, horizon, times)
         self._named(quarries, lambda instance: instance.rewards.size <= budget.largest)
         domain = self.case.domain if self.case.domain.bandit else self.case.domain.replace(max_states=self.case.domain.max_states + more_states)
@@ -246,9 +246,9 @@ class Pursuit:
         return not quarry.alive
 
 
-def made_for(case: Case) -> Iterator[tuple[Instance, tuple[int, ...], int]]:
-    """Instances that a person built against mutants of this form (`catalogue.against`), with the steps to judge them at and the length of the run; a
-    model comes with every start policy that the domain allows."""
+def made_for(case: Case) -> Iterator[tuple[Instance, tuple[int, ...]]]:
+    """Instances that a person built against mutants of this form (`catalogue.against`), with the steps to judge them at; a model comes with every
+    start policy that the domain allows."""
     from proofs_check.catalogue.against import AGAINST
 
     for entry in AGAINST.get(form_of(case), ()):
@@ -257,7 +257,7 @@ def made_for(case: Case) -> Iterator[tuple[Instance, tuple[int, ...], int]]:
             chosen = settle(case, dataclasses.replace(instance, settings={name: rational(value) for name, value in entry.settings.items()}))
             if chosen is not None and (not isinstance(entry.model, str) or str(chosen.to_json()) not in seen):
                 seen.add(str(chosen.to_json()) if isinstance(entry.model, str) else "")
-                yield chosen, entry.times, entry.steps
+                yield chosen, entry.times
 
 
 def form_of(case: Case) -> str:
